@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a process and the host daemon say to each other: certificates, the
+ * handshake and the sealed requests, described in sivshmem-protocol(7) and
+ * doc/PROTOCOL.md. The carrier is a session of the guest kernel
+ * (sivshmem/uapi.h) or, in local mode, a SOCK_SEQPACKET UNIX socket: one
+ * message per read, at most SIVP_MSG_MAX bytes. Integers are little-endian,
+ * padding is zero, anything else is refused.
+ */
+#ifndef SIVSHMEM_PROTO_H
+#define SIVSHMEM_PROTO_H
+
+#include <stdint.h>
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "sivshmem's structs are little-endian; this machine is not"
+#endif
+
+#define SIVP_MSG_MAX		4096
+#define SIVP_VERSION		1
+#define SIVP_SUITE_1		1u	/* X25519, Ed25519, BLAKE2b, XChaCha20-Poly1305 */
+
+#define SIVP_NAME_LEN		64
+#define SIVP_VM_LEN		32
+#define SIVP_HOST_LEN		32
+#define SIVP_KEY_LEN		32
+#define SIVP_SIG_LEN		64
+#define SIVP_TAG_LEN		16
+#define SIVP_ANY_ID		0xffffffffu	/* uid or gid not bound */
+
+/* context strings: each is hashed or signed with its final NUL */
+#define SIVP_CTX_CERT		"sivshmem certificate v1"
+#define SIVP_CTX_TRANSCRIPT	"sivshmem transcript v1"
+#define SIVP_CTX_HANDSHAKE	"sivshmem handshake v1"
+#define SIVP_CTX_HOST_AUTH	"sivshmem host auth v1"
+#define SIVP_CTX_SERVICE_AUTH	"sivshmem service auth v1"
+#define SIVP_CTX_BINDER		"sivshmem binder v1"
+#define SIVP_KDF_HANDSHAKE	"sivHS_v1"	/* crypto_kdf contexts, 8 bytes */
+#define SIVP_KDF_TRAFFIC	"sivTR_v1"
+
+enum sivp_cert_kind {
+	SIVP_CERT_ROOT = 1,
+	SIVP_CERT_INTERMEDIATE,
+	SIVP_CERT_HOST,
+	SIVP_CERT_SERVICE,
+};
+
+struct sivp_cert {
+	uint8_t magic[4];		/* "SIVC" */
+	uint8_t version;		/* 1 */
+	uint8_t kind;			/* enum sivp_cert_kind */
+	uint8_t path_len;		/* CA certificates that may follow */
+	uint8_t pad0;
+	uint64_t serial;		/* unix ms << 16 | 16 random bits */
+	int64_t not_before;		/* s since 1970 */
+	int64_t not_after;		/* 0: no end */
+	uint8_t issuer[32];		/* BLAKE2b-256 of the issuer's public key */
+	char subject[SIVP_NAME_LEN];	/* [A-Za-z0-9._/:-]+, NUL-padded */
+	char vm[SIVP_VM_LEN];		/* empty: any */
+	char host[SIVP_HOST_LEN];	/* empty: any */
+	uint32_t uid, gid;		/* SIVP_ANY_ID: any */
+	uint32_t flags;			/* 0 */
+	uint32_t pad1;
+	uint8_t public_key[SIVP_KEY_LEN];
+	uint8_t signature[SIVP_SIG_LEN];	/* over CTX_CERT and all above */
+};
+
+/* leaf first; a second certificate is the intermediate that issued it */
+struct sivp_chain {
+	uint32_t count;			/* 1 or 2; unused entries are zero */
+	uint32_t pad;
+	struct sivp_cert cert[2];
+};
+
+enum sivp_type {
+	SIVP_HELLO = 1,
+	SIVP_HOST,
+	SIVP_AUTH,
+	SIVP_READY,
+	SIVP_REQUEST,			/* sealed struct sivp_request */
+	SIVP_RESULT,			/* sealed struct sivp_result */
+	/* in the clear, so only a hint: the handshake ended, status says how */
+	SIVP_ABORT,
+	/* local mode, in the clear: carries the memfd of a grant by SCM_RIGHTS */
+	SIVP_LOCAL_FD,
+};
+
+struct sivp_hdr {
+	uint16_t type;
+	uint16_t flags;			/* 0 */
+	uint32_t length;		/* of what follows, bytes */
+};
+
+struct sivp_hello {
+	struct sivp_hdr hdr;
+	uint16_t version_min, version_max;
+	uint32_t suites;
+	uint8_t ec[SIVP_KEY_LEN];
+};
+
+struct sivp_host_clear {
+	struct sivp_hdr hdr;
+	uint16_t version, pad;
+	uint32_t suite;
+	uint64_t session;		/* host's id: in audit lines too */
+	uint8_t epoch[16];		/* random per start of the daemon */
+	uint8_t eh[SIVP_KEY_LEN];
+};
+
+struct sivp_host_body {
+	int64_t host_time;		/* s since 1970 */
+	uint64_t crl_epoch, policy_epoch;
+	struct sivp_chain chain;
+	uint8_t signature[SIVP_SIG_LEN];
+};
+
+struct sivp_host {
+	struct sivp_host_clear clear;
+	uint8_t sealed[sizeof(struct sivp_host_body) + SIVP_TAG_LEN];
+};
+
+struct sivp_auth_body {
+	uint64_t crl_epoch;
+	struct sivp_chain chain;
+	uint8_t signature[SIVP_SIG_LEN];
+};
+
+struct sivp_auth {
+	struct sivp_hdr hdr;
+	uint8_t sealed[sizeof(struct sivp_auth_body) + SIVP_TAG_LEN];
+};
+
+/* status of READY and ABORT; the audit log on the host knows the reason */
+enum sivp_status {
+	SIVP_OK = 0,
+	SIVP_REFUSED,
+	SIVP_BUSY,			/* try again later */
+	SIVP_BAD_VERSION,
+};
+
+struct sivp_ready_body {
+	uint32_t status;
+	uint32_t uid, gid, pid;		/* as the host sees the caller */
+	uint64_t session;
+	uint64_t start_time;
+	char vm[SIVP_VM_LEN];
+	uint8_t binder[32];
+};
+
+struct sivp_ready {
+	struct sivp_hdr hdr;
+	uint8_t sealed[sizeof(struct sivp_ready_body) + SIVP_TAG_LEN];
+};
+
+struct sivp_abort {
+	struct sivp_hdr hdr;
+	uint32_t status, pad;
+};
+
+struct sivp_local_fd {
+	struct sivp_hdr hdr;
+	uint64_t grant;
+};
+
+enum sivp_op {
+	SIVP_OP_OPEN = 1,
+	SIVP_OP_UNLINK,
+	SIVP_OP_RESIZE,			/* local mode; in a VM ftruncate(2) does it */
+	SIVP_OP_RELEASE,		/* local mode: the grant is not used any more */
+};
+
+/* oflag bits of our own: Linux's differ between architectures */
+#define SIVP_O_CREAT		1u
+#define SIVP_O_EXCL		2u
+#define SIVP_O_TRUNC		4u
+
+struct sivp_request {
+	uint32_t op;
+	uint32_t oflag;
+	uint32_t rights;		/* SIVSHMEM_RIGHT_READ, with WRITE for O_RDWR */
+	uint32_t mode;
+	uint64_t grant;			/* RESIZE, RELEASE */
+	uint64_t size;			/* RESIZE */
+	uint32_t grow_only;
+	uint32_t pad;
+	char channel[SIVP_NAME_LEN];
+	char object[SIVP_NAME_LEN];
+};
+
+/* error: 0 or a positive errno of Linux x86-64 */
+struct sivp_result {
+	uint32_t op;
+	uint32_t error;
+	uint64_t grant, object, generation, size;
+	uint32_t rights;		/* what the grant allows, at most what was asked */
+	uint32_t created;
+};
+
+/* a sealed request or result on the wire */
+struct sivp_record {
+	struct sivp_hdr hdr;
+	uint8_t sealed[];
+};
+
+_Static_assert(sizeof(struct sivp_cert) == 304, "cert");
+_Static_assert(sizeof(struct sivp_chain) == 616, "chain");
+_Static_assert(sizeof(struct sivp_hello) == 48, "hello");
+_Static_assert(sizeof(struct sivp_host_clear) == 72, "host clear");
+_Static_assert(sizeof(struct sivp_host) == 792, "host");
+_Static_assert(sizeof(struct sivp_auth) == 712, "auth");
+_Static_assert(sizeof(struct sivp_ready) == 120, "ready");
+_Static_assert(sizeof(struct sivp_request) == 168, "request");
+_Static_assert(sizeof(struct sivp_result) == 48, "result");
+
+#endif
