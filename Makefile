@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MIT
+# sivshmem: everything a person types. `make help` lists the targets.
+
+BUILD ?= build
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+LIBDIR ?= $(PREFIX)/lib
+MANDIR ?= $(PREFIX)/share/man
+PKG_CONFIG ?= pkg-config
+CFLAGS ?= -O2 -g
+KERNEL ?= 6.1
+KERNELS ?= $(KERNEL) 6.12
+
+VERSION := 0.1.0
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
+
+warn := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes \
+	-Wformat=2 -Wundef -Wcast-qual -Wwrite-strings
+hard := -fstack-protector-strong -fstack-clash-protection -fcf-protection \
+	-ftrivial-auto-var-init=zero
+ifdef SANITIZE
+san := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+else
+hard += -U_FORTIFY_SOURCE $(if $(findstring -O0,$(CFLAGS)),,-D_FORTIFY_SOURCE=3)
+endif
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Iinclude -MMD -MP -fPIC $(warn) \
+	$(if $(CI),-Werror) $(hard) $(san) -DSIVSHMEM_VERSION='"$(VERSION)"' \
+	-DSIVSHMEM_LIBDIR='"$(LIBDIR)"' $(CFLAGS) $(CPPFLAGS)
+ALL_LDFLAGS = -Wl,-z,relro,-z,now $(san) $(LDFLAGS)
+so_flags = -shared -Wl,-z,defs
+
+lib_src := $(wildcard shim/lib/*.c)
+shim_src := $(wildcard shim/*.c)
+cli_src := $(wildcard shim/cli/*.c)
+ca_src := $(wildcard ca-host/ca.c ca-host/cmd_*.c ca-host/policy*.c)
+cad_src := $(filter-out ca-host/ca.c $(wildcard ca-host/cmd_*.c),$(wildcard ca-host/*.c))
+unit_src := $(wildcard tests/unit/*_test.c)
+tool_src := $(wildcard tests/shim/*.c tests/bench/*.c)
+obj = $(1:%.c=$(BUILD)/obj/%.o)
+unit_bin := $(unit_src:tests/unit/%.c=$(BUILD)/unit/%)
+tool_bin := $(patsubst %.c,$(BUILD)/tools/%,$(notdir $(tool_src)))
+
+.PHONY: all kmod demo demo-local check check-local check-vm bench lint install \
+	uninstall clean help tools unit
+all: $(BUILD)/sivshmem-ca $(BUILD)/sivshmem-cad $(BUILD)/sivshmem \
+	$(BUILD)/libsivshmem.so.0 $(BUILD)/libsivshmem-shim.so
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -fvisibility=hidden -c -o $@ $<
+
+$(BUILD)/libsivshmem.a: $(call obj,$(lib_src))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/libsivshmem.so.0: $(call obj,$(lib_src)) shim/lib/libsivshmem.map
+	$(call say,LD,$@)
+	$(Q)$(CC) $(so_flags) $(ALL_LDFLAGS) -Wl,-soname,libsivshmem.so.0 \
+		-Wl,--version-script=shim/lib/libsivshmem.map -o $@ $(filter %.o,$^) -lsodium
+	$(Q)ln -sf libsivshmem.so.0 $(BUILD)/libsivshmem.so
+
+$(BUILD)/libsivshmem-shim.so: $(call obj,$(shim_src)) $(BUILD)/libsivshmem.a shim/shim.map
+	$(call say,LD,$@)
+	$(Q)$(CC) $(so_flags) $(ALL_LDFLAGS) -Wl,--version-script=shim/shim.map \
+		-Wl,--exclude-libs,ALL -o $@ $(filter %.o %.a,$^) -lsodium -ldl -pthread
+
+$(BUILD)/sivshmem: $(call obj,$(cli_src)) $(BUILD)/libsivshmem.a
+	$(call say,LD,$@)
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ -lsodium -lbsd -ljansson
+
+$(BUILD)/sivshmem-ca: $(call obj,$(ca_src)) $(BUILD)/libsivshmem.a
+	$(call say,LD,$@)
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ -lsodium -lbsd -lconfig -ljansson
+
+$(BUILD)/sivshmem-cad: $(call obj,$(cad_src)) $(BUILD)/libsivshmem.a
+	$(call say,LD,$@)
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ -lsodium -lbsd -lconfig -lseccomp
+
+# The module, for each kernel that the tests use; KDIR=... builds for that one.
+ifdef KDIR
+kmod:
+	$(Q)$(MAKE) -C kmod KDIR=$(KDIR)
+else
+kmod: $(KERNELS:%=kmod-%)
+kmod-%:
+	$(Q)tests/kernels.sh $*
+	$(Q)tests/kmod.sh $* $(BUILD)/kmod-$*
+endif
+
+# Tests: each unit program meets every object but the mains.
+unit_obj = $(call obj,$(filter-out ca-host/cad.c,$(cad_src)))
+$(BUILD)/unit/%: tests/unit/%.c $(unit_obj) $(BUILD)/libsivshmem.a
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.c %.o %.a,$^) \
+		-lsodium -lbsd -lconfig -lseccomp
+unit: $(unit_bin)
+
+# Programs that know nothing of sivshmem: POSIX only.
+define tool_rule
+$(BUILD)/tools/$(basename $(notdir $(1))): $(1)
+	@mkdir -p $$(@D)
+	$$(call say,CC,$$<)
+	$$(Q)$$(CC) -std=gnu17 -D_GNU_SOURCE $$(warn) $$(CFLAGS) -o $$@ $$< -lrt -pthread
+endef
+$(foreach t,$(tool_src),$(eval $(call tool_rule,$(t))))
+tools: $(tool_bin)
+
+demo:
+	@tests/deps.sh build kmod vm
+	@$(MAKE) --no-print-directory all kmod-$(KERNEL)
+	@BUILD=$(abspath $(BUILD)) KERNEL=$(KERNEL) examples/demo.sh
+demo-local:
+	@tests/deps.sh build python
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(abspath $(BUILD)) examples/demo-local.sh
+
+check:
+	@tests/deps.sh build kmod vm test lint
+	@$(MAKE) --no-print-directory all kmod unit tools
+	@BUILD=$(abspath $(BUILD)) KERNELS="$(KERNELS)" tests/run.sh unit local lint vm
+check-local:
+	@tests/deps.sh build test
+	@$(MAKE) --no-print-directory all unit tools
+	@BUILD=$(abspath $(BUILD)) tests/run.sh unit local
+check-vm:
+	@tests/deps.sh build kmod vm test
+	@$(MAKE) --no-print-directory all kmod tools
+	@BUILD=$(abspath $(BUILD)) KERNELS="$(KERNELS)" tests/run.sh vm
+bench:
+	@tests/deps.sh build kmod vm
+	@$(MAKE) --no-print-directory all kmod-$(KERNEL) tools
+	@BUILD=$(abspath $(BUILD)) KERNEL=$(KERNEL) tests/bench/bench.sh
+lint:
+	@tests/deps.sh build lint
+	@BUILD=$(abspath $(BUILD)) tests/lint.sh
+
+dest = $(DESTDIR)$(PREFIX)
+man_pages := $(wildcard man/*.[1-8])
+install: all
+	install -d $(dest)/bin $(dest)/sbin $(DESTDIR)$(LIBDIR) $(dest)/include/sivshmem \
+		$(dest)/src/sivshmem-$(VERSION)
+	install -m 755 $(BUILD)/sivshmem $(dest)/bin
+	install -m 755 $(BUILD)/sivshmem-ca $(BUILD)/sivshmem-cad $(dest)/sbin
+	install -m 755 $(BUILD)/libsivshmem.so.0 $(BUILD)/libsivshmem-shim.so $(DESTDIR)$(LIBDIR)
+	ln -sf libsivshmem.so.0 $(DESTDIR)$(LIBDIR)/libsivshmem.so
+	install -m 644 include/sivshmem/*.h $(dest)/include/sivshmem
+	for m in $(man_pages); do install -D -m 644 $$m \
+		$(DESTDIR)$(MANDIR)/man$${m##*.}/$${m##*/}; done
+uninstall:
+	rm -f $(dest)/bin/sivshmem $(dest)/sbin/sivshmem-ca $(dest)/sbin/sivshmem-cad \
+		$(DESTDIR)$(LIBDIR)/libsivshmem*.so* \
+		$(foreach m,$(man_pages),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(m)))/$(notdir $(m)))
+	rm -rf $(dest)/include/sivshmem $(dest)/src/sivshmem-$(VERSION)
+
+clean:
+	rm -rf $(BUILD)/obj $(BUILD)/unit $(BUILD)/tools $(BUILD)/kmod-* $(BUILD)/run-* \
+		$(BUILD)/sivshmem* $(BUILD)/libsivshmem*
+help:
+	@echo 'make demo        two VMs, an unmodified Python program, from scratch'
+	@echo 'make demo-local  the same between processes of this host, no VM'
+	@echo 'make check       build and run every test; check-local without VMs'
+	@echo 'make bench       measure; prints a table, writes build/bench.json'
+	@echo 'make all kmod    build; KDIR=/lib/modules/.../build for a kernel of yours'
+	@echo 'make lint install uninstall clean'
+	@echo 'Variables: BUILD PREFIX DESTDIR CFLAGS KERNEL=6.1|6.12 ACCEL=kvm|tcg V=1 SANITIZE=1'
+
+-include $(shell find $(BUILD)/obj $(BUILD)/unit -name '*.d' 2>/dev/null)

@@ -1,0 +1,23 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# kmod.sh KERNEL OUT: build the module for a test kernel in a directory of its
+# own (kbuild writes beside its sources, and two kernels must not mix).
+set -eu
+cd "$(dirname "$0")/.."
+kernel=$1 out=$2
+eval "$(tests/kernels.sh --env "$kernel")"
+mkdir -p "$out/kmod" "$out/include"
+rm -rf "$out/include/sivshmem"
+cp -r include/sivshmem "$out/include/"
+for f in kmod/*; do
+	cmp -s "$f" "$out/kmod/${f##*/}" || cp "$f" "$out/kmod/"
+done
+if ! make -s -C "$KDIR" M="$(realpath "$out/kmod")" ${CI:+KCFLAGS=-Werror} \
+	CONFIG_DEBUG_INFO_BTF_MODULES= modules >"$out/build.log" 2>&1; then
+	cat "$out/build.log" >&2
+	echo "kmod.sh: the module does not build for $KVER; see $out/build.log" >&2
+	exit 1
+fi
+grep -i 'warning' "$out/build.log" && exit 1
+cp "$out/kmod/sivshmem.ko" "$out/sivshmem.ko"
+echo "  KMOD    $out/sivshmem.ko ($KVER)"
