@@ -132,7 +132,7 @@ check-vm:
 bench:
 	@tests/deps.sh build kmod vm
 	@$(MAKE) --no-print-directory all kmod-$(KERNEL) tools
-	@BUILD=$(abspath $(BUILD)) KERNEL=$(KERNEL) tests/bench/bench.sh
+	@BUILD=$(abspath $(BUILD)) KERNEL=$(KERNEL) tests/bench/bench.py $(if $(QUICK),--quick)
 lint:
 	@tests/deps.sh build lint
 	@BUILD=$(abspath $(BUILD)) tests/lint.sh

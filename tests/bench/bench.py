@@ -1,0 +1,259 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Measure sivshmem: each secure figure beside its baseline, taken in turn.
+
+Boots two VMs that share a channel and, beside it, a raw ivshmem-plain device;
+prints a table and writes build/bench.json. Timings under emulation are noisy:
+read the ratios, and their quartiles.
+"""
+import argparse
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("BUILD", os.path.join(TOP, "build"))
+KERNEL = os.environ.get("KERNEL", "6.1")
+VM = os.path.join(TOP, "tests/vm/vm")
+F = "/run/sivshmem-vm"                      # where the guests find their files
+RAW_SIZE = 32 << 20
+
+POLICY = """version = 1;
+vms = ( { name = "a"; }, { name = "b"; } );
+services = ( { name = "bench/a"; vm = "a"; }, { name = "bench/b"; vm = "b"; },
+             { name = "bench/host"; vm = "host"; } );
+channels = (
+  { name = "bench"; quota = "64M"; objects = 512; members = (
+      { service = "bench/a"; rights = "rw,create"; },
+      { service = "bench/b"; rights = "rw,create"; } ); },
+  { name = "local"; quota = "64M"; objects = 512; members = (
+      { service = "bench/host"; rights = "rw,create"; } ); }
+);
+"""
+
+
+def run(*cmd, **kw):
+    p = subprocess.run(cmd, stdout=subprocess.PIPE, text=True,
+                       timeout=kw.pop("timeout", 600), **kw)
+    if p.returncode:
+        raise SystemExit(f"bench: {' '.join(cmd)} ended with {p.returncode}\n{p.stdout}")
+    return p.stdout
+
+
+def spread(values):
+    v = sorted(values)
+    return {"median": statistics.median(v), "p25": v[len(v) // 4],
+            "p75": v[len(v) * 3 // 4], "n": len(v)}
+
+
+class Bench:
+    def __init__(self, keep):
+        self.dir = tempfile.mkdtemp(prefix="sivshmem-bench.")
+        self.keep, self.daemon, self.vms, self.results = keep, None, False, {}
+
+    def path(self, *p):
+        return os.path.join(self.dir, *p)
+
+    def setup(self):
+        os.makedirs(self.path("files"))
+        os.makedirs(self.path("run"))
+        ca = [f"{BUILD}/sivshmem-ca", "--dir", self.path("ca")]
+        run(*ca, "init", "--host", "bench")
+        with open(self.path("ca/policy.conf"), "w") as f:
+            f.write(POLICY)
+        run(*ca, "check")
+        for s in ("a", "b", "host"):
+            run(*ca, "issue", f"bench/{s}", "--out", self.path("files", s))
+        with open(self.path("files/shim.conf"), "w") as f:
+            f.write("map /bench* bench\n")
+        with open(self.path("local.conf"), "w") as f:
+            f.write(f"transport unix:{self.path('run/local.sock')}\nmap /bench* local\n")
+        for t in ("pingpong", "membw", "openbench", "passthrough"):
+            shutil.copy(f"{BUILD}/tools/{t}", self.path("files"))
+        for b in ("sivshmem", "libsivshmem-shim.so"):
+            shutil.copy(f"{BUILD}/{b}", self.path("files"))
+        log = open(self.path("cad.log"), "w")
+        self.daemon = subprocess.Popen(
+            [f"{BUILD}/sivshmem-cad", "--ca-dir", self.path("ca"),
+             "--run-dir", self.path("run"), "--audit", self.path("audit.jsonl")],
+            stdout=log, stderr=log)
+        for _ in range(100):
+            if "ready" in open(self.path("cad.log")).read():
+                return
+            time.sleep(0.1)
+        raise SystemExit("bench: the daemon did not start: " + open(self.path("cad.log")).read())
+
+    def boot(self):
+        self.vms = True
+        with open(self.path("raw"), "wb") as f:
+            f.truncate(RAW_SIZE)
+        for name in ("a", "b"):
+            args = json.loads(run(f"{BUILD}/sivshmem-ca", "--dir", self.path("ca"),
+                                  "qemu-args", name, "--run-dir", self.path("run"), "--json"))
+            args += ["-object", f"memory-backend-file,id=raw,share=on,size={RAW_SIZE},"
+                     f"mem-path={self.path('raw')}",
+                     "-device", "pcie-root-port,id=rawport,chassis=200,slot=200,pref64-reserve=1G",
+                     "-device", "ivshmem-plain,memdev=raw,bus=rawport"]
+            print(f"bench: booting VM {name} ...", file=sys.stderr, flush=True)
+            run(VM, "start", name, "--dir", self.dir, "--kernel", KERNEL,
+                "--files", self.path("files"),
+                "--module", f"{BUILD}/kmod-{KERNEL}/sivshmem.ko", "--", *args)
+
+    def guest(self, name, *cmd, shim=True, timeout=300, background=False):
+        pre = [f"{F}/sivshmem", "run", "--map", f"{F}/shim.conf",
+               "--identity", f"{F}/{name}", "--"] if shim else []
+        full = [VM, "exec", name, "--dir", self.dir, "--timeout", str(timeout), "--",
+                *pre, *cmd]
+        if background:
+            return subprocess.Popen(full, stdout=subprocess.PIPE, text=True)
+        return run(*full, timeout=timeout + 30)
+
+    def host(self, *cmd, shim=True):
+        pre = [f"{BUILD}/sivshmem", "run", "--map", self.path("local.conf"),
+               "--identity", self.path("files/host"), "--"] if shim else []
+        return run(*pre, *cmd)
+
+    def raw_path(self, name):
+        """The resource2 of the one ivshmem device that no driver claimed."""
+        out = self.guest(name, "sh", "-c",
+                         "for d in /sys/bus/pci/devices/*; do "
+                         '[ "$(cat $d/vendor)$(cat $d/device)" = 0x1af40x1110 ] && '
+                         "[ ! -e $d/driver ] && echo 1 > $d/enable && echo $d/resource2; done; true",
+                         shim=False).split()
+        if len(out) != 1:
+            raise SystemExit(f"bench: expected one raw device in {name}, found {out}")
+        return out[0]
+
+    def roundtrip(self, batches, rounds):
+        regions = ["shm:/bench-pp", None]
+        cmd = [f"{F}/pingpong", None, str(batches), str(rounds)]
+        procs = []
+        for name in ("a", "b"):
+            r = [regions[0], "raw:" + self.raw_path(name)]
+            procs.append(self.guest(name, cmd[0], name, *cmd[2:], *r, background=True))
+        out = procs[0].communicate(timeout=400)[0]
+        procs[1].communicate(timeout=60)
+        if procs[0].returncode or procs[1].returncode:
+            raise SystemExit("bench: pingpong failed")
+        self.results["roundtrip_ns"] = json.loads(out)
+
+    def bandwidth(self, batches):
+        out = self.guest("a", f"{F}/membw", str(batches), "shm:/bench-bw",
+                         "raw:" + self.raw_path("a"), timeout=900)
+        self.results["bandwidth_MBps"] = [json.loads(line) for line in out.splitlines()]
+
+    def opens(self, where, make, timed, drop, runs, count):
+        make("make", count)
+        first, further = [], []
+        for _ in range(runs):
+            t = json.loads(timed("time", count))
+            first.append(t[0] / 1e6)
+            further += [x / 1e6 for x in t[1:]]
+        drop("drop", count)
+        self.results[f"open_{where}_ms"] = {"first": spread(first), "further": spread(further)}
+
+    def open_all(self, runs):
+        def local(verb, n):
+            return self.host(f"{BUILD}/tools/openbench", verb, "/bench-o", str(n))
+
+        def guest(name):
+            return lambda verb, n: self.guest(name, f"{F}/openbench", verb, "/bench-o", str(n))
+        self.opens("local", local, local, local, runs, 20)
+        self.opens("vm", guest("a"), guest("b"), guest("a"), runs, 20)
+
+    def plain_open(self, runs):
+        """What the same opens cost without us, on this host."""
+        def plain(verb, n):
+            return self.host(f"{BUILD}/tools/openbench", verb, "/plain-o", str(n), shim=False)
+        self.opens("plain_shm", plain, plain, plain, runs, 20)
+
+    def passthrough(self, runs):
+        got = {"with": {}, "without": {}}
+        for _ in range(runs):
+            for key, shim in (("without", False), ("with", True)):
+                out = json.loads(self.host(f"{BUILD}/tools/passthrough", "/other", shim=shim))
+                for call, s in out.items():
+                    got[key].setdefault(call, []).append(s["median"])
+        self.results["passthrough_ns"] = {
+            call: {"without": spread(got["without"][call]), "with": spread(got["with"][call]),
+                   "paired_ratio": spread([w / o for w, o in zip(got["with"][call],
+                                                                 got["without"][call])])}
+            for call in got["with"]}
+
+    def stop(self, ok):
+        if self.vms:
+            subprocess.run([VM, "stop-all", "--dir", self.dir], check=False)
+        if self.daemon:
+            self.daemon.terminate()
+            self.daemon.wait(10)
+        if ok and not self.keep:
+            shutil.rmtree(self.dir, ignore_errors=True)
+        else:
+            print(f"bench: logs are in {self.dir}", file=sys.stderr)
+
+
+def show(s, unit=""):
+    return f"{s['median']:>10.4g}{unit} [{s['p25']:.4g} .. {s['p75']:.4g}] n={s['n']}"
+
+
+def table(r):
+    print("\nmedian [quartiles]; ratio = secure / baseline of neighbouring batches")
+    if "roundtrip_ns" in r:
+        t = r["roundtrip_ns"]
+        print("\nround trip between two VMs, polling (ns)")
+        print(f"  channel   {show(t['secure'])}\n  raw       {show(t['raw'])}"
+              f"\n  ratio     {show(t['paired_ratio'])}")
+    if "bandwidth_MBps" in r:
+        print("\nmemcpy in a VM, in and out (MB/s)")
+        for b in r["bandwidth_MBps"]:
+            print(f"  {b['block']:>9} B  channel {b['secure']['median']:>8.4g}  raw "
+                  f"{b['raw']['median']:>8.4g}  ratio {show(b['paired_ratio'])}")
+    for key, title in (("open_local_ms", "shm_open to usable mapping, local mode (ms)"),
+                       ("open_vm_ms", "shm_open to usable mapping, in a VM (ms)"),
+                       ("open_plain_shm_ms", "the same on plain /dev/shm, no shim (ms)")):
+        if key in r:
+            print(f"\n{title}\n  first     {show(r[key]['first'])}"
+                  f"\n  further   {show(r[key]['further'])}")
+    if "passthrough_ns" in r:
+        print("\na name that is not mapped: cost of a call (ns), without and with the shim")
+        for call, s in r["passthrough_ns"].items():
+            print(f"  {call:<10}without {s['without']['median']:>8.4g}  with "
+                  f"{s['with']['median']:>8.4g}  ratio {show(s['paired_ratio'])}")
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("--quick", action="store_true", help="fewer runs: does it work?")
+    p.add_argument("--keep", action="store_true", help="keep logs")
+    p.add_argument("--json", default=os.path.join(BUILD, "bench.json"))
+    a = p.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    b, ok = Bench(a.keep), False
+    q = a.quick
+    try:
+        b.setup()
+        b.plain_open(3 if q else 30)
+        b.passthrough(2 if q else 15)
+        b.boot()
+        b.open_all(3 if q else 30)
+        b.roundtrip(50 if q else 2000, 200)
+        b.bandwidth(5 if q else 41)
+        b.results["kernel"], b.results["accel"] = KERNEL, run(VM, "accel").strip()
+        with open(a.json + ".tmp", "w") as f:
+            json.dump(b.results, f, indent=1)
+        os.rename(a.json + ".tmp", a.json)
+        table(b.results)
+        print(f"\nwritten to {a.json}")
+        ok = True
+    finally:
+        b.stop(ok)
+
+
+if __name__ == "__main__":
+    main()
