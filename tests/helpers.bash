@@ -13,7 +13,11 @@ run_x() {
 	case $1 in
 	[0-9]|[0-9][0-9]|[0-9][0-9][0-9]) want=$1; shift ;;
 	esac
-	run timeout -k 5 "${RUN_TIMEOUT:-60}" "$@"
+	if [ "$(type -t "$1")" = function ]; then
+		run "$@"
+	else
+		run timeout -k 5 "${RUN_TIMEOUT:-60}" "$@"
+	fi
 	printf '$ %s\n%s\n-> %s (want %s)\n' "$*" "$output" "$status" "$want"
 	[ "$status" -eq "$want" ]
 }

@@ -1,0 +1,159 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# Who is refused between VMs, and what the refused one and the audit log say.
+
+load helpers
+load vmhelp
+
+setup_file() {
+	vm_policy() {
+		cat <<'P'
+version = 1;
+vms = ( { name = "a"; }, { name = "b"; } );
+services = (
+  { name = "t/maker";  vm = "a"; uid = 1000; },
+  { name = "t/peer";   vm = "b"; uid = 1000; },
+  { name = "t/reader"; vm = "b"; uid = 1000; },
+  { name = "t/other";  vm = "b"; uid = 1000; }
+);
+channels = (
+  { name = "main"; quota = "1M"; members = (
+      { service = "t/maker";  rights = "rw,create"; },
+      { service = "t/peer";   rights = "rw"; },
+      { service = "t/reader"; rights = "ro"; } ); },
+  { name = "private"; quota = "1M"; members = (
+      { service = "t/maker"; rights = "rw,create"; } ); }
+);
+P
+	}
+	vm_files() {
+		local s
+		mkdir -p "$W/files"
+		for s in maker peer reader other; do vm_issue "$s" "t/$s"; done
+		vm_issue unknown t/unknown --vm b --uid 1000
+		vm_issue expired t/peer --vm b --uid 1000 \
+			--not-before 2020-01-01T00:00:00Z --not-after 2021-01-01T00:00:00Z
+		vm_issue early t/peer --vm b --uid 1000 --not-before 2099-01-01T00:00:00Z \
+			--not-after 2100-01-01T00:00:00Z
+		vm_issue elsewhere t/peer --vm a --uid 1000
+		vm_issue wronguid t/peer --vm b --uid 1001
+		# another CA, which says the same of the same service
+		sivshmem-ca --dir "$W/ca2" init --host testhost >/dev/null
+		sivshmem-ca --dir "$W/ca2" issue t/peer --vm b --uid 1000 \
+			--out "$W/files/otherca" >/dev/null
+		# its certificate, but our root: so that the client gets as far as the host
+		cp -r "$W/files/otherca" "$W/files/forged"
+		cp "$W/files/peer/root.cert" "$W/files/forged/root.cert"
+		printf 'map /m-* main\nmap /private-* private\nmap /nowhere* nosuch\n' \
+			>"$W/files/shim.conf"
+		cp "$BUILD/sivshmem" "$BUILD/libsivshmem-shim.so" "$BUILD"/tools/* "$W/files/"
+	}
+	vm_world a b
+	a open /m-x rwcx , truncate 4096 , map rw , write 0 secret
+}
+teardown_file() { vm_end; }
+teardown() { vm_note; }
+
+# refused BUNDLE REASON: EACCES, a line on stderr, and the reason in the audit log
+refused() {
+	run_x tool b "$1" fails EACCES open /m-x r
+	has "sivshmem: "
+	audit "$W" ".result == \"refused\"" | tail -1 | tee /dev/stderr | grep -qi "$2"
+}
+
+@test "refusal: the peer gets in, so the others' refusals mean something" {
+	run_x b open /m-x rw , map r , read 0 6
+	has "read secret"
+}
+
+@test "refusal: a service with no part in the channel" {
+	refused other 'member'
+	hasnt "secret"
+}
+
+@test "refusal: a service that the policy does not know" { refused unknown 'unknown service'; }
+
+@test "refusal: an expired certificate, and one not yet valid" {
+	refused expired 'expired'
+	refused early 'not yet valid'
+}
+
+@test "refusal: a certificate bound to another VM" { refused elsewhere 'VM'; }
+
+@test "refusal: a certificate bound to another uid" { refused wronguid 'uid'; }
+
+@test "refusal: a certificate of another CA" { refused forged 'CA'; }
+
+@test "refusal: a bundle of another CA does not trust this host" {
+	run_x tool b otherca fails EACCES open /m-x r
+	has "sivshmem: "
+}
+
+@test "refusal: a channel that the policy does not have" {
+	run_x b fails EACCES open /nowhere1 rw
+	has "sivshmem: "
+}
+
+@test "refusal: a read-only member that asks to write" {
+	run_x ro fails EACCES open /m-x rw
+	run_x ro open /m-x r , map r , read 0 6 , fails EACCES map rw , \
+		fails EACCES mprotect , fails EACCES reopen rw , fails EBADF pwrite 0 x , \
+		map r , fault w 0
+	has "read secret"
+	has "fault SIGSEGV"
+}
+
+@test "refusal: creating, unlinking and resizing without the right" {
+	run_x b fails EACCES open /m-mine rwc , fails EACCES unlink /m-x , \
+		open /m-x rw , fails EACCES truncate 8192
+	run_x a open /m-x r , stat
+	has "size 4096 regular"
+}
+
+@test "refusal: root in the guest with no key of its own gets nothing" {
+	run_x "$VM" exec b --dir "$W" --env LD_PRELOAD=$F/libsivshmem-shim.so \
+		--env SIVSHMEM_MAP=$F/shim.conf --env SIVSHMEM_IDENTITY=/nonexistent -- \
+		$F/shmtool fails EACCES open /m-x r
+	has "/nonexistent"
+}
+
+@test "refusal: root in the guest does not reach the devices' memory" {
+	run_x in_vm a sh -c 'for d in /sys/bus/pci/drivers/sivshmem/0*; do
+		for r in 0 2; do
+			dd if=$d/resource$r of=/dev/null bs=1 count=1 2>/dev/null && echo read $r
+			/usr/bin/python3 -c "
+import mmap, sys
+f = open(sys.argv[1], \"r+b\", buffering=0)
+mmap.mmap(f.fileno(), 4096)
+print(\"mapped\", sys.argv[1])" $d/resource$r 2>/dev/null
+		done
+		echo 1 > $d/driver/unbind && echo unbound
+	done; ls /sys/bus/pci/drivers/sivshmem/; true'
+	hasnt "read "
+	hasnt "mapped"
+	hasnt "unbound"
+	has "0000:"
+}
+
+@test "refusal: a VM is no member of another VM's channel, so has no link to it" {
+	run_x sivshmem-ca --dir "$W/ca" qemu-args b --run-dir "$W/run" --json
+	local b_links
+	b_links=$(jq '[.[] | select(startswith("ivshmem-doorbell"))] | length' <<<"$output")
+	run_x sivshmem-ca --dir "$W/ca" qemu-args a --run-dir "$W/run" --json
+	[ "$(jq '[.[] | select(startswith("ivshmem-doorbell"))] | length' <<<"$output")" -eq $((b_links + 1)) ]
+}
+
+@test "audit: one line per decision names VM, service, uid, pid, right and serial" {
+	local line
+	line=$(audit "$W" '.event == "open" and .result == "granted" and .service == "t/peer"' | tail -1)
+	echo "$line"
+	jq -e '.vm == "b" and .uid == 1000 and .pid > 0 and .channel == "main"
+		and .object == "m-x" and (.rights | test("rw")) and .serial != null' <<<"$line"
+	# every line is JSON
+	jq -e . "$W/audit.jsonl" >/dev/null
+}
+
+@test "refusal: neither kernel had anything to complain about" {
+	no_splats a
+	no_splats b
+}

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+# Two-VM scenarios: one daemon, guests on it, programs in the guests.
+# A Bats file calls `vm_world` in setup_file and `vm_end` in teardown_file;
+# $W is its scratch directory, kept when a test of the file failed.
+
+: "${SIVSHMEM_KERNEL:=6.1}"
+VM=$TOP/tests/vm/vm
+F=/run/sivshmem-vm		# where a guest finds the files
+U=1000				# the uid that programs run as there
+
+vm_policy() {
+	cat <<'P'
+version = 1;
+vms = ( { name = "a"; }, { name = "b"; }, { name = "c"; } );
+services = (
+  { name = "t/maker";  vm = "a"; uid = 1000; },
+  { name = "t/peer";   vm = "b"; uid = 1000; },
+  { name = "t/reader"; vm = "b"; uid = 1000; },
+  { name = "t/other";  vm = "b"; uid = 1000; },
+  { name = "t/third";  vm = "c"; uid = 1000; }
+);
+channels = (
+  { name = "main"; quota = "8M"; objects = 200; members = (
+      { service = "t/maker";  rights = "rw,create"; },
+      { service = "t/peer";   rights = "rw,create"; },
+      { service = "t/reader"; rights = "ro"; } ); },
+  { name = "nocreate"; quota = "1M"; members = (
+      { service = "t/maker";  rights = "rw,create"; },
+      { service = "t/peer";   rights = "rw"; } ); },
+  { name = "big"; quota = "64M"; members = (
+      { service = "t/maker";  rights = "rw,create"; },
+      { service = "t/peer";   rights = "rw,create"; } ); },
+  { name = "private"; quota = "1M"; members = (
+      { service = "t/maker";  rights = "rw,create"; } ); }
+);
+P
+}
+
+# vm_issue NAME SERVICE OPTION...: a bundle in $W/files/NAME
+vm_issue() {
+	local name=$1
+	shift
+	sivshmem-ca --dir "$W/ca" issue "$@" --out "$W/files/$name" >/dev/null
+}
+
+# vm_files: what every guest gets
+vm_files() {
+	mkdir -p "$W/files"
+	local s
+	for s in maker peer reader other third; do vm_issue "$s" "t/$s"; done
+	cat >"$W/files/shim.conf" <<'C'
+map /m-*       main
+map /nc-*      nocreate
+map /big-*     big
+map /private-* private
+map /psm_*     main
+map /nowhere*  nosuchchannel
+C
+	cp "$BUILD/sivshmem" "$BUILD/libsivshmem-shim.so" "$BUILD"/tools/* \
+		"$TOP"/examples/python/*.py "$W/files/"
+}
+
+# vm_boot NAME [OPTION...]: boot a guest on the daemon
+vm_boot() {
+	local name=$1
+	shift
+	local -a qemu
+	mapfile -t qemu < <(sivshmem-ca --dir "$W/ca" qemu-args "$name" \
+		--run-dir "$W/run" --json | jq -r '.[]')
+	chown -R $U:$U "$W/files"
+	timeout 120 "$VM" start "$name" --dir "$W" --kernel "$SIVSHMEM_KERNEL" \
+		--files "$W/files" --module "$BUILD/kmod-$SIVSHMEM_KERNEL/sivshmem.ko" \
+		"$@" -- "${qemu[@]}" 3>&-
+}
+
+# vm_world VM...: CA, policy, daemon, and these guests, booted side by side
+vm_world() {
+	W=$(mktemp -d "${TMPDIR:-/tmp}/sivshmem-vm.XXXXXX")
+	export W
+	vm_policy | ca_scratch "$W"
+	vm_files
+	start_cad "$W"
+	local name
+	local -a jobs=()
+	for name in "$@"; do
+		vm_boot "$name" >"$W/boot-$name" 2>&1 &
+		jobs+=($!)
+	done
+	for name in "${jobs[@]}"; do
+		wait "$name" || { cat "$W"/boot-*; return 1; }
+	done
+}
+
+# called from teardown(): a failed test keeps the world's files
+vm_note() { [ -n "${BATS_TEST_COMPLETED:-}" ] || touch "$W/failed"; }
+
+vm_end() {
+	[ -n "${W:-}" ] || return 0
+	"$VM" stop-all --dir "$W" 3>&- || true
+	stop_cad "$W"
+	if [ -e "$W/failed" ]; then
+		echo "# logs are kept in $W" >&3
+	else
+		rm -rf "$W"
+	fi
+}
+
+# in VM COMMAND...: as root there, no shim
+in_vm() {
+	local name=$1
+	shift
+	"$VM" exec "$name" --dir "$W" --timeout 50 -- "$@" 3>&-
+}
+
+# as VM SERVICE COMMAND...: under the shim, as uid $U
+as() {
+	local name=$1 service=$2
+	shift 2
+	"$VM" exec "$name" --dir "$W" --timeout 50 --user $U:$U \
+		--env SIVSHMEM_IDENTITY="$F/$service" --env SIVSHMEM_MAP="$F/shim.conf" \
+		--env LD_PRELOAD="$F/libsivshmem-shim.so" -- "$@" 3>&-
+}
+
+# tool VM SERVICE WORDS...: shmtool there
+tool() {
+	local name=$1 service=$2
+	shift 2
+	as "$name" "$service" "$F/shmtool" "$@"
+}
+
+# a in A as the creator, b in B as its peer
+a() { tool a maker "$@"; }
+b() { tool b peer "$@"; }
+ro() { tool b reader "$@"; }
+
+no_splats() { # VM: the kernel had nothing to complain about
+	! in_vm "$1" dmesg | grep -E 'BUG|WARNING|Oops|Call Trace|general protection|KASAN|refcount_t'
+}
