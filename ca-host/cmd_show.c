@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/* sivshmem-ca show: one certificate in full, and whether it holds. */
+#include "ca.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <sodium.h>
+
+/* A serial, a bundle directory, or a file */
+static const char *locate(const struct ca *ca, const char *name, char path[PATH_MAX])
+{
+	char file[64];
+	struct stat st;
+
+	if (strlen(name) == 16 && strspn(name, "0123456789abcdef") == 16) {
+		snprintf(file, sizeof(file), "issued/%s.cert", name);
+		if (!access(ca_path(ca, file, path), F_OK))
+			return path;
+	}
+	snprintf(path, PATH_MAX, "%s", name);
+	if (!stat(name, &st) && S_ISDIR(st.st_mode))
+		snprintf(path, PATH_MAX, "%s/" SIVSHMEM_CERT_FILE, name);
+	return path;
+}
+
+static void print_hex(const char *name, const uint8_t *bytes, size_t length)
+{
+	char text[2 * 64 + 1];
+
+	printf("  %-11s %s\n", name, sodium_bin2hex(text, sizeof(text), bytes, length));
+}
+
+static void print_cert(const struct sivp_cert *cert)
+{
+	char from[32], to[32], uid[16], gid[16];
+
+	printf("%s certificate of %s\n", ca_kind_text(cert->kind), cert->subject);
+	printf("  %-11s %016" PRIx64 "\n", "serial", cert->serial);
+	printf("  %-11s %s\n", "vm", cert->vm[0] ? cert->vm : "any");
+	printf("  %-11s %s\n", "host", cert->host[0] ? cert->host : "any");
+	printf("  %-11s %s\n", "uid", ca_id_text(cert->uid, uid));
+	printf("  %-11s %s\n", "gid", ca_id_text(cert->gid, gid));
+	printf("  %-11s %s\n", "not before", ca_time_text(cert->not_before, from));
+	printf("  %-11s %s\n", "not after", ca_time_text(cert->not_after, to));
+	print_hex("public key", cert->public_key, sizeof(cert->public_key));
+	print_hex("issuer", cert->issuer, sizeof(cert->issuer));
+}
+
+static int print_json(const struct sivp_chain *chain, enum sivshmem_cert_error error)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < chain->count; i++)
+		json_array_append_new(list, ca_cert_json(&chain->cert[i]));
+	return ca_json_print(json_pack("{s:b, s:s, s:o}", "verified", error == SIVSHMEM_CERT_OK,
+				       "state", ca_state_text(error), "chain", list));
+}
+
+static int show(const struct ca *ca, const char *name, bool json)
+{
+	struct sivshmem_error err = { 0 };
+	enum sivshmem_cert_error error;
+	struct sivp_chain chain;
+	struct sivp_cert root;
+	char path[PATH_MAX];
+	int rc;
+
+	rc = sivshmem_chain_read(locate(ca, name, path), &chain, &err);
+	if (!rc)
+		rc = ca_root(ca, &root, &err);
+	if (rc)
+		return ca_fail(rc, &err);
+	error = ca_verify(&chain, &root, time(NULL));
+	if (json) {
+		rc = print_json(&chain, error);
+	} else {
+		for (uint32_t i = 0; i < chain.count; i++)
+			print_cert(&chain.cert[i]);
+		printf("  %-11s %s (against %s)\n", "verified",
+		       error ? sivshmem_cert_reason(error) : "yes", ca_path(ca, "root.cert", path));
+	}
+	return rc ? rc : error ? EXIT_REFUSED : EXIT_OK;
+}
+
+int cmd_show(const struct ca *ca, int argc, char **argv)
+{
+	static const struct option options[] = { { "json", no_argument, NULL, 'j' }, { 0 } };
+	bool json = false;
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "j", options, NULL)) != -1) {
+		if (opt != 'j')
+			return ca_usage(ca, "bad option");
+		json = true;
+	}
+	if (argc - optind != 1)
+		return ca_usage(ca, "name one file, bundle or serial");
+	return show(ca, argv[optind], json);
+}
