@@ -54,8 +54,9 @@ int sivshmem_hs_client_ready(struct sivshmem_handshake *hs,
 
 /* --- host (worker) --- */
 /*
- * Take HELLO; fill host->clear and body except its signature; sign_hash is
- * what the host key must sign under SIVP_CTX_HOST_AUTH.
+ * Take HELLO and a body that is complete but for its signature; fill
+ * host->clear; sign_hash is what the host key must sign under
+ * SIVP_CTX_HOST_AUTH.
  * -EPROTONOSUPPORT: no common version or suite; -EPROTO: malformed.
  */
 int sivshmem_hs_host_hello(struct sivshmem_handshake *hs,
