@@ -131,6 +131,11 @@ static int decode_line(const char *line, size_t chars, uint8_t *out,
 {
 	if (chars == 0 || chars > LINE_CHARS)
 		return -EBADMSG;
+	/* libsodium 1.0.18 takes some bytes above ASCII for letters */
+	for (size_t i = 0; i < chars; i++) {
+		if ((unsigned char)line[i] > '~')
+			return -EBADMSG;
+	}
 	if (sodium_base642bin(out, room, line, chars, NULL, got, NULL,
 			      sodium_base64_VARIANT_ORIGINAL))
 		return -EBADMSG;
