@@ -106,7 +106,13 @@ $(BUILD)/tools/$(basename $(notdir $(1))): $(1)
 	$$(Q)$$(CC) -std=gnu17 -D_GNU_SOURCE $$(warn) $$(CFLAGS) -o $$@ $$< -lrt -pthread
 endef
 $(foreach t,$(tool_src),$(eval $(call tool_rule,$(t))))
-tools: $(tool_bin)
+tools: $(tool_bin) $(BUILD)/tools/rogue
+
+# A client that breaks the rules: it knows the protocol, so it has the library.
+$(BUILD)/tools/rogue: tests/attack/rogue.c $(BUILD)/libsivshmem.a
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -lsodium
 
 demo:
 	@tests/deps.sh build kmod vm

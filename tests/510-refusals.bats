@@ -54,6 +54,13 @@ P
 teardown_file() { vm_end; }
 teardown() { vm_note; }
 
+# rogue VM VERB...: the rule-breaker, as an ordinary user
+rogue() {
+	local name=$1
+	shift
+	"$VM" exec "$name" --dir "$W" --user $U:$U -- $F/rogue /dev/sivshmem "$@" 3>&-
+}
+
 # refused BUNDLE REASON: EACCES, a line on stderr, and the reason in the audit log
 refused() {
 	run_x tool b "$1" fails EACCES open /m-x r
@@ -75,14 +82,41 @@ refused() {
 
 @test "refusal: an expired certificate, and one not yet valid" {
 	refused expired 'expired'
-	refused early 'not yet valid'
+	refused early 'not valid yet'
 }
 
 @test "refusal: a certificate bound to another VM" { refused elsewhere 'VM'; }
 
 @test "refusal: a certificate bound to another uid" { refused wronguid 'uid'; }
 
-@test "refusal: a certificate of another CA" { refused forged 'CA'; }
+@test "refusal: a certificate of another CA, by us and by the host" {
+	# the library sees it first
+	run_x tool b forged fails EACCES open /m-x r
+	has "issued by another CA"
+	# a client that does not look is refused by the host
+	run_x rogue b auth $F/forged
+	has "verdict: refused"
+	audit "$W" '.event == "auth"' | tail -1 | grep -q 'another CA'
+}
+
+@test "hostile: a process that breaks the rules gets nothing, and others still get in" {
+	run_x rogue b garbage 40
+	run_x rogue b order
+	run_x rogue b ioctl 4000
+	run_x rogue b inherit
+	run_x b open /m-x r , map r , read 0 6
+	has "read secret"
+	audit "$W" '.result == "refused"' | grep -q malformed
+}
+
+@test "hostile: half handshakes do not keep others out" {
+	rogue b stall 300 15 >/dev/null 2>&1 3>&- &
+	local p=$!
+	sleep 3
+	run_x a open /m-x r , map r , read 0 6
+	has "read secret"
+	kill "$p" 2>/dev/null || true
+}
 
 @test "refusal: a bundle of another CA does not trust this host" {
 	run_x tool b otherca fails EACCES open /m-x r
