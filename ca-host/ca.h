@@ -70,7 +70,10 @@ struct ca_table {
 	char **cell;
 };
 void ca_table_cell(struct ca_table *table, const char *text);
-void ca_table_row(struct ca_table *table, ...) __attribute__((sentinel));
+void ca_table_cells(struct ca_table *table, const char *const *texts, size_t count);
+#define ca_table_row(table, ...) \
+	ca_table_cells(table, (const char *const []){ __VA_ARGS__ }, \
+		sizeof((const char *const []){ __VA_ARGS__ }) / sizeof(const char *))
 /* Print with the given indentation, and free. */
 void ca_table_print(struct ca_table *table, const char *indent);
 

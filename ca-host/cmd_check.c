@@ -41,7 +41,7 @@ static void print_vms(const struct policy *p)
 	struct ca_table table = { .columns = 3 };
 	char uid[16], count[16];
 
-	ca_table_row(&table, "VM", "QEMU UID", "LINKS", NULL);
+	ca_table_row(&table, "VM", "QEMU UID", "LINKS");
 	for (uint32_t i = 0; i < p->vm_count; i++) {
 		uint32_t links = 0;
 
@@ -49,7 +49,7 @@ static void print_vms(const struct policy *p)
 			links += p->links[l].position[i] != 0;
 		ca_table_row(&table, p->vms[i].name,
 			     p->vms[i].any_uid ? "any" : ca_id_text(p->vms[i].uid, uid),
-			     number(links, count), NULL);
+			     number(links, count));
 	}
 	ca_table_print(&table, "");
 	putchar('\n');
@@ -60,7 +60,7 @@ static void print_services(const struct policy *p)
 	struct ca_table table = { .columns = 5 };
 	char uid[16], rights[32];
 
-	ca_table_row(&table, "SERVICE", "VM", "UID", "CHANNEL", "RIGHTS", NULL);
+	ca_table_row(&table, "SERVICE", "VM", "UID", "CHANNEL", "RIGHTS");
 	for (uint32_t i = 0; i < p->service_count; i++) {
 		const struct policy_service *s = &p->services[i];
 		const char *id = s->any_uid ? "any" : ca_id_text(s->uid, uid);
@@ -73,10 +73,10 @@ static void print_services(const struct policy *p)
 				continue;
 			reached++;
 			ca_table_row(&table, s->name, vm_name(p, s), id, p->channels[c].name,
-				     ca_rights_text(r, rights), NULL);
+				     ca_rights_text(r, rights));
 		}
 		if (!reached)
-			ca_table_row(&table, s->name, vm_name(p, s), id, "-", "none", NULL);
+			ca_table_row(&table, s->name, vm_name(p, s), id, "-", "none");
 	}
 	ca_table_print(&table, "");
 	putchar('\n');
@@ -87,13 +87,13 @@ static void print_channels(const struct policy *p)
 	struct ca_table table = { .columns = 5 };
 	char quota[32], objects[16], link[16], members[16];
 
-	ca_table_row(&table, "CHANNEL", "QUOTA", "OBJECTS", "MEMBERS", "LINK", NULL);
+	ca_table_row(&table, "CHANNEL", "QUOTA", "OBJECTS", "MEMBERS", "LINK");
 	for (uint32_t i = 0; i < p->channel_count; i++) {
 		const struct policy_channel *c = &p->channels[i];
 
 		ca_table_row(&table, c->name, ca_size_text(c->quota, quota),
 			     number(c->objects, objects), number(c->member_count, members),
-			     c->link == POLICY_ON_HOST ? "local" : number(c->link, link), NULL);
+			     c->link == POLICY_ON_HOST ? "local" : number(c->link, link));
 	}
 	ca_table_print(&table, "");
 	putchar('\n');
@@ -104,13 +104,12 @@ static void print_links(const struct policy *p)
 	struct ca_table table = { .columns = 4 };
 	char writers[SET_TEXT], readers[SET_TEXT], memory[32], n[16];
 
-	ca_table_row(&table, "LINK", "MEMORY", "VMS THAT WRITE", "VMS THAT REACH IT", NULL);
+	ca_table_row(&table, "LINK", "MEMORY", "VMS THAT WRITE", "VMS THAT REACH IT");
 	for (uint32_t i = 0; i < p->link_count; i++) {
 		const struct policy_link *l = &p->links[i];
 
 		ca_table_row(&table, number(i, n), ca_size_text(l->memory, memory),
-			     set_text(p, l->writers, writers), set_text(p, l->readers, readers),
-			     NULL);
+			     set_text(p, l->writers, writers), set_text(p, l->readers, readers));
 	}
 	ca_table_print(&table, "");
 	putchar('\n');

@@ -28,7 +28,7 @@ static void add_row(struct ca_table *table, const struct sivp_cert *cert, const 
 	ca_table_row(table, serial, cert->subject, cert->vm[0] ? cert->vm : "any",
 		     ca_id_text(cert->uid, uid), ca_id_text(cert->gid, gid),
 		     ca_time_text(cert->not_before, from), ca_time_text(cert->not_after, to),
-		     state, NULL);
+		     state);
 }
 
 static void add_json(json_t *list, const struct sivp_cert *cert, const char *state)
@@ -92,7 +92,7 @@ int cmd_list(const struct ca *ca, int argc, char **argv)
 	if (rc)
 		return ca_fail(rc, &err);
 	ca_table_row(&table, "SERIAL", "SERVICE", "VM", "UID", "GID", "NOT BEFORE",
-		     "NOT AFTER", "STATE", NULL);
+		     "NOT AFTER", "STATE");
 	rc = collect(ca, &root, &table, list);
 	if (json)
 		printed = ca_json_print(json_incref(list));

@@ -4,7 +4,6 @@
 
 #include <err.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sodium.h>
@@ -80,15 +79,10 @@ void ca_table_cell(struct ca_table *table, const char *text)
 	table->cell[table->cells++] = copy;
 }
 
-void ca_table_row(struct ca_table *table, ...)
+void ca_table_cells(struct ca_table *table, const char *const *texts, size_t count)
 {
-	const char *text;
-	va_list args;
-
-	va_start(args, table);
-	while ((text = va_arg(args, const char *)))
-		ca_table_cell(table, text);
-	va_end(args);
+	for (size_t i = 0; i < count; i++)
+		ca_table_cell(table, texts[i]);
 }
 
 static int width(const struct ca_table *table, size_t column)

@@ -122,12 +122,14 @@ static const char *value_text(json_t *value, char *text, size_t size)
 	case JSON_NULL:
 		return "-";
 	case JSON_ARRAY:
-		json_array_foreach(value, i, item)
+		json_array_foreach(value, i, item) {
 			join(text, size, NULL, item);
+		}
 		break;
 	case JSON_OBJECT:
-		json_object_foreach(value, key, item)
+		json_object_foreach(value, key, item) {
 			join(text, size, key, item);
+		}
 		break;
 	}
 	return text[0] ? text : "-";
@@ -141,8 +143,9 @@ static json_t *column_names(json_t *rows)
 	size_t i;
 
 	json_array_foreach(rows, i, row) {
-		json_object_foreach(row, key, value)
+		json_object_foreach(row, key, value) {
 			json_object_set_new(names, key, json_true());
+		}
 	}
 	return names;
 }
@@ -163,8 +166,9 @@ static void print_rows(const char *title, json_t *rows)
 		ca_table_cell(&table, text);
 	}
 	json_array_foreach(rows, i, row) {
-		json_object_foreach(names, key, value)
+		json_object_foreach(names, key, value) {
 			ca_table_cell(&table, value_text(json_object_get(row, key), text, sizeof(text)));
+		}
 	}
 	if (table.columns)
 		ca_table_print(&table, "  ");
@@ -181,7 +185,7 @@ static void print_document(json_t *document)
 	json_object_foreach(document, key, value) {
 		if (json_is_array(value) && json_is_object(json_array_get(value, 0)))
 			continue;
-		ca_table_row(&table, key, value_text(value, text, sizeof(text)), NULL);
+		ca_table_row(&table, key, value_text(value, text, sizeof(text)));
 	}
 	ca_table_print(&table, "");
 	json_object_foreach(document, key, value) {

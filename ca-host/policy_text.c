@@ -18,8 +18,8 @@ void policy_line_text(const char *text, uint32_t line, char *out, size_t size)
 		if (text)
 			text++;
 	}
-	if (!text)
-		text = "";
+	if (!text || !*text)
+		text = "end of file";
 	text += strspn(text, " \t");
 	n = strcspn(text, "\r\n");
 	if (n >= size)
