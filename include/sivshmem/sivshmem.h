@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libsivshmem: shared-memory objects in authenticated channels, for programs
+ * that want to say so themselves. Programs that only know shm_open(3) use
+ * libsivshmem-shim.so, which is built on this. See libsivshmem(3).
+ *
+ * Every function returns 0 (or a file descriptor) or a negative errno. After
+ * a failure sivshmem_error_text() has one line for people: what was wrong, and
+ * what to do. No function prints, exits, or raises a signal.
+ *
+ * A session belongs to one process and is not thread-safe: lock around it. A
+ * forked child may go on to use its copy: the keys are wiped in the child, and
+ * its next call makes a session of its own. A child of vfork(2) may not use it.
+ * No call waits longer than SIVSHMEM_TIMEOUT_MS for the host.
+ *
+ * Errors that any call which talks to the host may return:
+ *	-EHOSTDOWN	nobody answers: no module, no daemon, or they hang
+ *	-EACCES		the host refused this service, or its identity is unusable
+ *	-EKEYREJECTED	the host could not prove that it is one
+ *	-EKEYREVOKED	the host ended the session
+ *	-EPROTO		the host, or what claims to be it, broke the protocol
+ *	-EMFILE, -ENFILE, -ENOMEM
+ */
+#ifndef SIVSHMEM_H
+#define SIVSHMEM_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SIVSHMEM_TIMEOUT_MS		10000
+#define SIVSHMEM_DEFAULT_IDENTITY	"/etc/sivshmem/identity"
+#define SIVSHMEM_DEFAULT_SOCKET		"/run/sivshmem/local.sock"
+#define SIVSHMEM_ERROR_MAX		1024	/* bytes of an error text, with its NUL */
+
+#define SIVSHMEM_API	__attribute__((visibility("default")))
+
+struct sivshmem_session;
+
+/* NULL members mean the default. Strings are copied. */
+struct sivshmem_options {
+	const char *identity;	/* the bundle's directory: DEFAULT_IDENTITY */
+	/*
+	 * "auto" (the default): /dev/sivshmem if it is there and up, else
+	 * the daemon's socket. "dev". "unix:PATH", at most 107 bytes of path.
+	 */
+	const char *transport;
+	const char *host;	/* the host name to insist on; NULL: any of this CA */
+};
+
+/* What is known of a session; filled by sivshmem_session_get(). */
+struct sivshmem_session_info {
+	uint64_t id;		/* as in the host's audit log */
+	int64_t host_time;	/* at the handshake, s since 1970, signed by the host */
+	uint32_t uid, gid, pid;	/* as the host sees this process */
+	uint32_t local;		/* 1: local mode, over a socket; 0: in a VM */
+	char vm[32];		/* as the host calls this machine */
+	char service[64];	/* the certificate's subject */
+};
+
+/*
+ * Load the identity, connect and do the handshake. options may be NULL. On
+ * success the caller owns *session and ends it with sivshmem_close(). On
+ * failure *session is NULL and, if error is not NULL, its `size` bytes hold
+ * the text (SIVSHMEM_ERROR_MAX bytes are enough). -EINVAL: an option is wrong.
+ */
+SIVSHMEM_API int sivshmem_connect(struct sivshmem_session **session,
+	const struct sivshmem_options *options, char *error, size_t size);
+
+/*
+ * End the session. File descriptors and mappings that it gave stay usable in
+ * local mode and in a VM, until they are closed. NULL is ignored.
+ */
+SIVSHMEM_API void sivshmem_close(struct sivshmem_session *session);
+
+/*
+ * Open `object` of `channel`, as shm_open(3) does: oflag is O_RDONLY or O_RDWR
+ * with any of O_CREAT, O_EXCL, O_TRUNC; mode, for a new object, is used as it is
+ * (no umask). Returns a file descriptor that the caller owns, close-on-exec, at
+ * offset 0. *rights, if not NULL, is what was granted: SIVSHMEM_RIGHT_* of
+ * sivshmem/uapi.h. Both names have 1 to 63 bytes.
+ * -ENOENT, -EEXIST, -ENOSPC (the channel's quota), -EACCES (the channel, or
+ * this right to it, is not this service's), -EINVAL (a name or a flag).
+ * When the connection is lost in the middle, the request is sent once more
+ * over a new session: with O_EXCL that may say -EEXIST for the own object.
+ */
+SIVSHMEM_API int sivshmem_open(struct sivshmem_session *session,
+	const char *channel, const char *object, int oflag, mode_t mode,
+	uint32_t *rights);
+
+/* Remove the name, as shm_unlink(3) does. -ENOENT, -EACCES. */
+SIVSHMEM_API int sivshmem_unlink(struct sivshmem_session *session,
+	const char *channel, const char *object);
+
+/*
+ * Set the size, in bytes, of the object behind fd, which sivshmem_open() of
+ * this session returned (or a duplicate of it). grow_only: never shrink it. In
+ * a VM this is ftruncate(2); in local mode ftruncate(2) is not enough, since
+ * quota and rights are the daemon's to apply. -EBADF: fd is not of this session,
+ * or not open for writing; -EACCES, -ENOSPC, -EINVAL, -EFBIG.
+ */
+SIVSHMEM_API int sivshmem_resize(struct sivshmem_session *session, int fd,
+	uint64_t size, int grow_only);
+
+/* 1: fd is an object that this session opened in local mode; 0: it is not. */
+SIVSHMEM_API int sivshmem_is_local(const struct sivshmem_session *session,
+	int fd);
+
+/* Fills *info. 0, always. */
+SIVSHMEM_API int sivshmem_session_get(const struct sivshmem_session *session,
+	struct sivshmem_session_info *info);
+
+/*
+ * The text of the last failed call, one line without newline; "" if there was
+ * none. It belongs to the session and changes with the next call.
+ */
+SIVSHMEM_API const char *sivshmem_error_text(
+	const struct sivshmem_session *session);
+
+/*
+ * For a library that forks behind the application's back: forget, in the
+ * child, what the parent's session held. Safe between fork and exec.
+ */
+SIVSHMEM_API void sivshmem_after_fork(struct sivshmem_session *session);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

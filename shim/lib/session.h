@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/* A session as the client library sees it; client.c has the public calls. */
+#ifndef SIVSHMEM_LIB_SESSION_H
+#define SIVSHMEM_LIB_SESSION_H
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+#include <sivshmem/sivshmem.h>
+
+#include "handshake.h"
+#include "keyfile.h"
+#include "transport.h"
+
+/* In pages of its own that fork(2) wipes: owner 0 says that this is a child. */
+struct sivshmem_secret {
+	pid_t owner;
+	struct sivshmem_handshake hs;
+	struct sivshmem_keys keys;
+};
+
+/* An object that was opened in local mode, found again by its memfd's inode. */
+struct sivshmem_local {
+	dev_t dev;
+	ino_t ino;
+	uint64_t grant;
+	uint64_t serial;		/* of the connection that the grant is of */
+	uint32_t rights;
+	char channel[SIVP_NAME_LEN];
+	char object[SIVP_NAME_LEN];
+};
+/* beyond that the oldest is forgotten: it keeps its size then */
+#define SIVSHMEM_LOCAL_MAX	4096
+
+struct sivshmem_session {
+	struct sivshmem_transport transport;
+	struct sivshmem_secret *secret;
+	uint64_t serial;		/* counts connections */
+	struct sivshmem_session_info info;
+	struct sivshmem_error err;
+	char *identity, *where, *host;
+	struct sivshmem_local *locals;
+	size_t local_count, local_room, local_next;
+};
+
+int sivshmem_secret_create(struct sivshmem_secret **secret);
+void sivshmem_secret_free(struct sivshmem_secret *secret);
+
+/* Connected, by this process, over an fd that is still ours? Else connect. */
+int sivshmem_session_ensure(struct sivshmem_session *s);
+/* Wipe the keys and close the connection. */
+void sivshmem_session_drop(struct sivshmem_session *s);
+/*
+ * One request and its result over the connection that is there. Any failure
+ * drops it. result->error is not looked at.
+ */
+int sivshmem_session_exchange(struct sivshmem_session *s,
+	const struct sivp_request *request, struct sivp_result *result);
+/* Of errors that a new connection may cure */
+bool sivshmem_session_lost(int rc);
+/* Turn a lost connection or a timeout, met twice, into -EHOSTDOWN with a text. */
+int sivshmem_session_down(struct sivshmem_session *s, int rc);
+
+/* NULL: not a local object */
+struct sivshmem_local *sivshmem_local_find(const struct sivshmem_session *s,
+	const struct stat *st);
+int sivshmem_local_add(struct sivshmem_session *s, int fd,
+	const struct sivshmem_local *entry);
+
+#endif
