@@ -11,6 +11,7 @@
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <bsd/stdlib.h>
 #include <bsd/string.h>
 
 #define ANSWER_MAX	(64u << 20)
@@ -60,7 +61,7 @@ static char *receive(int fd, const char *path, size_t *length)
 	do {
 		if (have == room) {
 			room = room ? 2 * room : 65536;
-			text = realloc(text, room);
+			text = reallocf(text, room);
 			if (!text || room > ANSWER_MAX)
 				errx(EXIT_SYSTEM, "%s: the answer is too large", path);
 		}

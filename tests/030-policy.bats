@@ -170,3 +170,9 @@ channels = ( { name = "c"; quota = "64G"; members = ( { service = "s/b"; rights 
   { name = "d"; quota = "64G"; members = ( { service = "s/b"; rights = "ro"; } ); } );
 P
 }
+
+@test "the example of sivshmem-policy(5) is good" {
+	sed -n '/^version = 1;$/,/^\.Ed$/p' "$TOP/man/sivshmem-policy.5" | sed '$d' >p.conf
+	check p.conf
+	has "p.conf: good: VMs 2, services 4, channels 2, links 1 with 16M"
+}
