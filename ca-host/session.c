@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT */
+#include "session.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <sodium.h>
+
+#include "../shim/lib/handshake.h"
+#include "session_request.h"
+
+enum state {
+	STATE_FREE,
+	STATE_NEW,		/* HELLO may come */
+	STATE_HELLO,		/* HOST is out, AUTH may come */
+	STATE_READY,
+	STATE_DEAD,		/* answers nothing but SIVP_ABORT */
+};
+
+#define BUCKETS	WSESSIONS_MAX
+
+struct wsession {
+	struct wsession_link link;
+	struct wsession *next;		/* in its bucket, or free */
+	enum state state;
+	enum sivp_status status;	/* of a dead one */
+	uint64_t host_session;
+	int64_t deadline;		/* ms, 0: none */
+	struct sivshmem_handshake handshake;
+	struct sivshmem_keys keys;
+};
+
+/* one allocation: guarded and locked pages, kept out of core dumps */
+struct wsessions {
+	struct wsession *bucket[BUCKETS];
+	struct wsession *free;
+	uint32_t half_open;
+	struct wsession all[WSESSIONS_MAX];
+};
+
+static struct wsession **bucket_of(struct wsessions *sessions, uint64_t id)
+{
+	return &sessions->bucket[(id * 0x9e3779b97f4a7c15u >> 32) % BUCKETS];
+}
+
+int wsessions_init(struct worker *worker)
+{
+	struct wsessions *sessions = sodium_malloc(sizeof(*sessions));
+
+	if (!sessions)
+		return -ENOMEM;
+	memset(sessions, 0, sizeof(*sessions));
+	worker->sessions = sessions;
+	for (size_t i = WSESSIONS_MAX; i > 0; i--) {
+		sessions->all[i - 1].next = sessions->free;
+		sessions->free = &sessions->all[i - 1];
+	}
+	return 0;
+}
+
+struct wsession *wsession_find(struct worker *worker, uint64_t id)
+{
+	struct wsession *s = *bucket_of(worker->sessions, id);
+
+	while (s && s->link.id != id)
+		s = s->next;
+	return s;
+}
+
+struct wsession_link *wsession_link(struct wsession *session)
+{
+	return &session->link;
+}
+
+bool wsession_dead(const struct wsession *session)
+{
+	return session->state == STATE_DEAD;
+}
+
+struct wsession *wsession_next(struct worker *worker, const struct wsession *after)
+{
+	struct wsession *all = worker->sessions->all;
+
+	for (size_t i = after ? (size_t)(after - all) + 1 : 0; i < WSESSIONS_MAX; i++) {
+		if (all[i].state != STATE_FREE)
+			return &all[i];
+	}
+	return NULL;
+}
+
+static void set_state(struct worker *worker, struct wsession *s, enum state state)
+{
+	worker->sessions->half_open += state == STATE_HELLO;
+	worker->sessions->half_open -= s->state == STATE_HELLO;
+	s->state = state;
+}
+
+int wsession_open(struct worker *worker, uint64_t id,
+		  const struct sivring_session *who, bool again,
+		  struct wsession **session)
+{
+	struct priv_request request = { .op = PRIV_SESSION, .session = id };
+	struct wsession *s = worker->sessions->free, **bucket;
+	const struct priv_reply *reply;
+
+	if (wsession_find(worker, id))
+		return EEXIST;
+	if (!s) {
+		worker_refused(worker, id, PRIV_WHY_LIMIT);
+		return ENFILE;
+	}
+	request.session_open.who = *who;
+	request.session_open.again = again;
+	reply = worker_call(&request);
+	if (reply->error)
+		return reply->error;
+
+	worker->sessions->free = s->next;
+	bucket = bucket_of(worker->sessions, id);
+	memset(s, 0, sizeof(*s));
+	s->link.id = id;
+	s->link.fd = -1;
+	s->host_session = reply->session.host_session;
+	s->next = *bucket;
+	*bucket = s;
+	s->state = again ? STATE_DEAD : STATE_NEW;
+	s->status = SIVP_BUSY;
+	if (worker->local)
+		s->deadline = worker_now() + WSESSION_TIMEOUT;
+	*session = s;
+	return 0;
+}
+
+void wsession_remove(struct worker *worker, struct wsession *session)
+{
+	struct wsession **at = bucket_of(worker->sessions, session->link.id);
+
+	while (*at != session)
+		at = &(*at)->next;
+	*at = session->next;
+	set_state(worker, session, STATE_FREE);
+	sodium_memzero(session, sizeof(*session));
+	session->next = worker->sessions->free;
+	worker->sessions->free = session;
+}
+
+void wsessions_forget(struct worker *worker)
+{
+	for (struct wsession *s = NULL; (s = wsession_next(worker, s));)
+		wsession_remove(worker, s);
+}
+
+static void send_abort(struct worker *worker, struct wsession *s)
+{
+	const struct sivp_abort message = {
+		.hdr = {
+			.type = SIVP_ABORT,
+			.length = sizeof(message) - sizeof(message.hdr),
+		},
+		.status = s->status,
+	};
+
+	worker->carrier->send(worker, s, &message, sizeof(message));
+}
+
+/* no more requests, and no secret left */
+static void die(struct worker *worker, struct wsession *s, enum sivp_status status)
+{
+	set_state(worker, s, STATE_DEAD);
+	s->status = status;
+	s->deadline = 0;
+	sivshmem_hs_wipe(&s->handshake);
+	sodium_memzero(&s->keys, sizeof(s->keys));
+}
+
+void wsession_abort(struct worker *worker, struct wsession *session,
+		    enum sivp_status status)
+{
+	die(worker, session, status);
+	send_abort(worker, session);
+}
+
+static void refuse(struct worker *worker, struct wsession *s, enum priv_why why,
+		   enum sivp_status status)
+{
+	worker_refused(worker, s->link.id, why);
+	wsession_abort(worker, s, status);
+}
+
+void wsessions_expire(struct worker *worker)
+{
+	int64_t now = worker_now();
+
+	for (struct wsession *s = NULL; (s = wsession_next(worker, s));) {
+		if (s->deadline && now >= s->deadline)
+			refuse(worker, s, PRIV_WHY_TIMEOUT, SIVP_REFUSED);
+	}
+}
+
+/* --- handshake --- */
+
+static bool sign(const struct wsession *s, const uint8_t hash[32],
+		 struct sivp_host_body *body)
+{
+	struct priv_request request = { .op = PRIV_SIGN, .session = s->link.id };
+	const struct priv_reply *reply;
+
+	memcpy(request.sign.hash, hash, sizeof(request.sign.hash));
+	reply = worker_call(&request);
+	if (reply->error)
+		return false;
+	memcpy(body->signature, reply->sign.signature, sizeof(body->signature));
+	return true;
+}
+
+static void take_hello(struct worker *worker, struct wsession *s,
+		       const void *message, size_t length)
+{
+	struct sivp_host_body body = {
+		.host_time = time(NULL),
+		.crl_epoch = worker->crl_epoch,
+		.policy_epoch = worker->policy_epoch,
+		.chain = worker->chain,
+	};
+	struct sivp_host host;
+	uint8_t hash[32];
+	int r;
+
+	if (worker->sessions->half_open >= WSESSION_HALF_OPEN_MAX) {
+		refuse(worker, s, PRIV_WHY_LIMIT, SIVP_BUSY);
+		return;
+	}
+	r = sivshmem_hs_host_hello(&s->handshake, message, length, s->host_session,
+				   worker->boot_epoch, &host, &body, hash);
+	if (r == -EPROTONOSUPPORT) {
+		refuse(worker, s, PRIV_WHY_VERSION, SIVP_BAD_VERSION);
+	} else if (r) {
+		refuse(worker, s, PRIV_WHY_MALFORMED, SIVP_REFUSED);
+	} else if (!sign(s, hash, &body) ||
+		   sivshmem_hs_host_finish(&s->handshake, &host, &body)) {
+		wsession_abort(worker, s, SIVP_REFUSED);
+	} else {
+		set_state(worker, s, STATE_HELLO);
+		if (!s->deadline)
+			s->deadline = worker_now() + WSESSION_TIMEOUT;
+		worker->carrier->send(worker, s, &host, sizeof(host));
+	}
+}
+
+/* The monitor's verdict as READY's body: a refusal tells nothing else. */
+static void judge(const struct wsession *s, const struct sivp_auth_body *auth,
+		  const uint8_t hash[32], struct sivp_ready_body *ready)
+{
+	struct priv_request request = { .op = PRIV_AUTH, .session = s->link.id };
+	const struct priv_reply *reply;
+
+	memcpy(request.auth.hash, hash, sizeof(request.auth.hash));
+	request.auth.body = *auth;
+	reply = worker_call(&request);
+	memset(ready, 0, sizeof(*ready));
+	if (!reply->error)
+		*ready = reply->ready;
+	else
+		ready->status = reply->error == EAGAIN ? SIVP_BUSY : SIVP_REFUSED;
+	ready->session = s->host_session;
+}
+
+static void take_auth(struct worker *worker, struct wsession *s,
+		      const void *message, size_t length)
+{
+	struct sivp_auth_body auth;
+	struct sivp_ready_body body;
+	struct sivp_ready ready;
+	uint8_t hash[32];
+
+	if (length != sizeof(struct sivp_auth)) {
+		refuse(worker, s, PRIV_WHY_MALFORMED, SIVP_REFUSED);
+		return;
+	}
+	if (sivshmem_hs_host_auth(&s->handshake, message, length, &auth, hash)) {
+		refuse(worker, s, PRIV_WHY_SEAL, SIVP_REFUSED);
+		return;
+	}
+	judge(s, &auth, hash, &body);
+	sivshmem_hs_host_ready(&s->handshake, &body, &ready, &s->keys);
+	s->deadline = 0;
+	if (body.status == SIVP_OK)
+		set_state(worker, s, STATE_READY);
+	else
+		die(worker, s, body.status);
+	worker->carrier->send(worker, s, &ready, sizeof(ready));
+}
+
+/* --- requests --- */
+
+static void take_request(struct worker *worker, struct wsession *s,
+			 const void *message, size_t length)
+{
+	struct sivp_request request;
+	struct sivp_result result;
+	uint8_t record[sizeof(struct sivp_hdr) + sizeof(result) + SIVP_TAG_LEN];
+	size_t sealed;
+
+	if (length != sizeof(struct sivp_hdr) + sizeof(request) + SIVP_TAG_LEN) {
+		refuse(worker, s, PRIV_WHY_MALFORMED, SIVP_REFUSED);
+		return;
+	}
+	if (sivshmem_record_open(&s->keys, SIVP_REQUEST, message, length, &request,
+				 sizeof(request))) {
+		refuse(worker, s, PRIV_WHY_SEAL, SIVP_REFUSED);
+		return;
+	}
+	if (wrequest_run(worker, s, &request, &result)) {
+		refuse(worker, s, PRIV_WHY_MALFORMED, SIVP_REFUSED);
+		return;
+	}
+	sealed = sivshmem_record_seal(&s->keys, SIVP_RESULT, &result, sizeof(result),
+				      record);
+	worker->carrier->send(worker, s, record, sealed);
+}
+
+void wsession_message(struct worker *worker, struct wsession *session,
+		      const void *message, size_t length)
+{
+	struct sivp_hdr hdr = { 0 };
+
+	if (session->state == STATE_DEAD) {
+		send_abort(worker, session);
+		return;
+	}
+	if (length >= sizeof(hdr))
+		memcpy(&hdr, message, sizeof(hdr));
+	if (hdr.flags || length > SIVP_MSG_MAX || hdr.length != length - sizeof(hdr))
+		refuse(worker, session, PRIV_WHY_MALFORMED, SIVP_REFUSED);
+	else if (session->state == STATE_NEW && hdr.type == SIVP_HELLO)
+		take_hello(worker, session, message, length);
+	else if (session->state == STATE_HELLO && hdr.type == SIVP_AUTH)
+		take_auth(worker, session, message, length);
+	else if (session->state == STATE_READY && hdr.type == SIVP_REQUEST)
+		take_request(worker, session, message, length);
+	else
+		refuse(worker, session, PRIV_WHY_ORDER, SIVP_REFUSED);
+}

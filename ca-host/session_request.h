@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* An opened request, validated and put to the monitor. */
+#ifndef SIVSHMEM_CA_SESSION_REQUEST_H
+#define SIVSHMEM_CA_SESSION_REQUEST_H
+
+#include "worker_priv.h"
+
+/*
+ * Fills result, errors included. -EPROTO: bytes that no version 1 request has.
+ */
+int wrequest_run(struct worker *worker, struct wsession *session,
+	const struct sivp_request *request, struct sivp_result *result);
+
+/* NUL-terminated and zero from there on */
+bool wrequest_padded(const char *name, size_t size);
+/* Not empty, no '/', no control character, neither "." nor "..". */
+bool wrequest_object_valid(const char *name);
+
+#endif
