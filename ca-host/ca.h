@@ -76,5 +76,6 @@ void ca_table_cells(struct ca_table *table, const char *const *texts, size_t cou
 		sizeof((const char *const []){ __VA_ARGS__ }) / sizeof(const char *))
 /* Print with the given indentation, and free. */
 void ca_table_print(struct ca_table *table, const char *indent);
+void ca_table_free(struct ca_table *table);
 
 #endif

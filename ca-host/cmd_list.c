@@ -71,15 +71,33 @@ static int collect(const struct ca *ca, const struct sivp_cert *root,
 	return rc;
 }
 
+static int list(const struct ca *ca, const struct sivp_cert *root, bool json)
+{
+	struct ca_table table = { .columns = 8 };
+	json_t *items = json_array();
+	int rc, printed = EXIT_OK;
+
+	ca_table_row(&table, "SERIAL", "SERVICE", "VM", "UID", "GID", "NOT BEFORE",
+		     "NOT AFTER", "STATE");
+	rc = collect(ca, root, &table, items);
+	if (json)
+		printed = ca_json_print(json_incref(items));
+	else if (json_array_size(items))
+		ca_table_print(&table, "");
+	else if (rc == EXIT_OK)
+		puts("nothing issued yet; `sivshmem-ca issue` does it");
+	ca_table_free(&table);
+	json_decref(items);
+	return rc ? rc : printed;
+}
+
 int cmd_list(const struct ca *ca, int argc, char **argv)
 {
 	static const struct option options[] = { { "json", no_argument, NULL, 'j' }, { 0 } };
-	struct ca_table table = { .columns = 8 };
-	json_t *list = json_array();
 	struct sivshmem_error err = { 0 };
 	struct sivp_cert root;
 	bool json = false;
-	int opt, rc, printed = EXIT_OK;
+	int opt, rc;
 
 	while ((opt = getopt_long(argc, argv, "j", options, NULL)) != -1) {
 		if (opt != 'j')
@@ -89,17 +107,5 @@ int cmd_list(const struct ca *ca, int argc, char **argv)
 	if (optind != argc)
 		return ca_usage(ca, "unexpected argument '%s'", argv[optind]);
 	rc = ca_root(ca, &root, &err);
-	if (rc)
-		return ca_fail(rc, &err);
-	ca_table_row(&table, "SERIAL", "SERVICE", "VM", "UID", "GID", "NOT BEFORE",
-		     "NOT AFTER", "STATE");
-	rc = collect(ca, &root, &table, list);
-	if (json)
-		printed = ca_json_print(json_incref(list));
-	else if (json_array_size(list))
-		ca_table_print(&table, "");
-	else if (rc == EXIT_OK)
-		puts("nothing issued yet; `sivshmem-ca issue` does it");
-	json_decref(list);
-	return rc ? rc : printed;
+	return rc ? ca_fail(rc, &err) : list(ca, &root, json);
 }

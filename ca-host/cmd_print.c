@@ -108,6 +108,11 @@ void ca_table_print(struct ca_table *table, const char *indent)
 		else
 			printf("%-*s  ", width(table, column), table->cell[i]);
 	}
+	ca_table_free(table);
+}
+
+void ca_table_free(struct ca_table *table)
+{
 	for (size_t i = 0; i < table->cells; i++)
 		free(table->cell[i]);
 	free(table->cell);

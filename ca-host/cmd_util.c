@@ -80,21 +80,35 @@ const char *ca_time_text(int64_t t, char text[32])
 	return text;
 }
 
+/* text begins like shape, in which d is a digit */
+static bool shaped(const char *text, const char *shape)
+{
+	for (; *shape; shape++, text++) {
+		if (*shape == 'd' ? *text < '0' || *text > '9' : *text != *shape)
+			return false;
+	}
+	return true;
+}
+
+static int two_digits(const char *text)
+{
+	return (text[0] - '0') * 10 + text[1] - '0';
+}
+
 /* "+02:00" or "Z" to seconds east of Greenwich */
 static bool zone_parse(const char *text, int *seconds)
 {
-	unsigned int hours, minutes;
-	char sign;
-	int end = 0;
+	int hours, minutes;
 
 	*seconds = 0;
 	if (!strcmp(text, "Z") || !strcmp(text, "z"))
 		return true;
-	if (sscanf(text, "%1[+-]%2u:%2u%n", &sign, &hours, &minutes, &end) != 3 ||
-	    end != 6 || text[end] || hours > 23 || minutes > 59)
+	if ((!shaped(text, "+dd:dd") && !shaped(text, "-dd:dd")) || text[6])
 		return false;
-	*seconds = (int)(hours * 3600 + minutes * 60) * (sign == '-' ? -1 : 1);
-	return true;
+	hours = two_digits(text + 1);
+	minutes = two_digits(text + 4);
+	*seconds = (hours * 3600 + minutes * 60) * (text[0] == '-' ? -1 : 1);
+	return hours < 24 && minutes < 60;
 }
 
 static bool rfc3339_parse(const char *text, int64_t *t)
@@ -103,11 +117,7 @@ static bool rfc3339_parse(const char *text, int64_t *t)
 	struct tm tm = { 0 }, given;
 	int zone;
 
-	for (size_t i = 0; i < strlen(shape); i++) {
-		if (shape[i] == 'd' ? text[i] < '0' || text[i] > '9' : text[i] != shape[i])
-			return false;
-	}
-	if (!strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) ||
+	if (!shaped(text, shape) || !strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) ||
 	    !zone_parse(text + strlen(shape), &zone))
 		return false;
 	given = tm;

@@ -181,8 +181,9 @@ mode() { stat -c %a "$1"; }
 	ca 2 issue a --out x --not-before 2000 --not-after 1000
 	has "lies before"
 	for t in yesterday 2026-02-30T00:00:00Z 2026-01-01 2026-01-01T00:00:00 \
-		2026-01-01T00:00:00Zx 2026-01-01T25:00:00Z 2026-1-1T00:00:00Z -5 1e9; do
-		ca 2 issue a --out x --not-after=$t
+		2026-01-01T00:00:00Zx 2026-01-01T25:00:00Z 2026-1-1T00:00:00Z -5 1e9 \
+		'2026-01-01T00:00:00+ 1:00' 2026-01-01T00:00:00+24:00 2026-01-01T00:00:00+01:00x; do
+		ca 2 issue a --out x "--not-after=$t"
 		has "got '$t'"
 	done
 	ca 3 issue a --out none/x
