@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+#include "mapfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cert.h"
+
+#define SIZE_MAX_TEXT	262144
+#define WORDS_MAX	4
+
+struct parser {
+	const char *path;
+	unsigned int line;
+	struct sivshmem_map *map;
+	struct sivshmem_error *err;
+};
+
+static int bad(const struct parser *p, const char *what, const char *got)
+{
+	return sivshmem_error_set(p->err, -EINVAL, "%s:%u: %s, got '%.80s'",
+				  p->path, p->line, what, got);
+}
+
+static int set_once(struct parser *p, const char **to, const char *value)
+{
+	if (*to)
+		return bad(p, "the word was given before; keep one of them", value);
+	*to = value;
+	return 0;
+}
+
+static int take_identity(struct parser *p, char **w)
+{
+	if (w[0][0] != '/')
+		return bad(p, "identity wants an absolute path of a directory", w[0]);
+	return set_once(p, &p->map->identity, w[0]);
+}
+
+static int take_transport(struct parser *p, char **w)
+{
+	if (strcmp(w[0], "auto") && strcmp(w[0], "dev") && strncmp(w[0], "unix:/", 6))
+		return bad(p, "transport is auto, dev or unix:/PATH", w[0]);
+	return set_once(p, &p->map->transport, w[0]);
+}
+
+static int take_host(struct parser *p, char **w)
+{
+	if (!sivshmem_name_valid(w[0], SIVP_HOST_LEN))
+		return bad(p, "not the name of a host", w[0]);
+	return set_once(p, &p->map->host, w[0]);
+}
+
+static int take_map(struct parser *p, char **w)
+{
+	struct sivshmem_map_rule *rule;
+
+	if (w[0][0] != '/' && w[0][0] != '*')
+		return bad(p, "a pattern starts with '/' or '*', as in /name*", w[0]);
+	if (strchr(w[0] + 1, '/'))
+		return bad(p, "a name has no slash but the first, this pattern matches none", w[0]);
+	if (!sivshmem_name_valid(w[1], SIVP_NAME_LEN))
+		return bad(p, "not the name of a channel", w[1]);
+	if (p->map->count == SIVSHMEM_MAP_RULES)
+		return bad(p, "too many map lines; use patterns", w[0]);
+	rule = &p->map->rules[p->map->count++];
+	rule->pattern = w[0];
+	rule->channel = w[1];
+	rule->line = p->line;
+	return 0;
+}
+
+static const struct word {
+	const char *name;
+	int values;
+	int (*take)(struct parser *p, char **values);
+} words[] = {
+	{ "identity", 1, take_identity },
+	{ "transport", 1, take_transport },
+	{ "host", 1, take_host },
+	{ "map", 2, take_map },
+};
+
+static int parse_line(struct parser *p, char *line)
+{
+	char *w[WORDS_MAX + 1], *state = NULL;
+	size_t i;
+	int n = 0;
+
+	for (char *t = strtok_r(line, " \t", &state); t && *t != '#';
+	     t = strtok_r(NULL, " \t", &state)) {
+		if (n == WORDS_MAX)
+			return bad(p, "too many words", t);
+		w[n++] = t;
+	}
+	if (!n)
+		return 0;
+	for (i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		if (strcmp(words[i].name, w[0]))
+			continue;
+		if (n - 1 < words[i].values)
+			return bad(p, "a value is missing after the last word", w[n - 1]);
+		if (n - 1 > words[i].values)
+			return bad(p, "one word too many", w[words[i].values + 1]);
+		return words[i].take(p, w + 1);
+	}
+	return bad(p, "expected identity, transport, host or map", w[0]);
+}
+
+static int parse(struct parser *p, char *text, size_t length)
+{
+	char *line = text, *end;
+	int rc;
+
+	for (p->line = 1; line < text + length; p->line++, line = end + 1) {
+		end = memchr(line, '\n', (size_t)(text + length - line));
+		if (!end)
+			end = text + length;
+		*end = '\0';
+		if (strlen(line) != (size_t)(end - line))
+			return bad(p, "a zero byte in the line", line);
+		for (char *c = line; *c; c++) {
+			if ((unsigned char)*c < ' ' && *c != '\t')
+				return bad(p, "a control character in the line", "it");
+		}
+		rc = parse_line(p, line);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+/* Who may write the map decides what is shared with whom. */
+static int check_file(int fd, const char *path, struct stat *st,
+		      struct sivshmem_error *err)
+{
+	if (fstat(fd, st))
+		return sivshmem_error_set(err, -errno, "%s: %s", path,
+					  strerrordesc_np(errno));
+	if (!S_ISREG(st->st_mode))
+		return sivshmem_error_set(err, -EPERM, "%s: not a regular file", path);
+	if (st->st_uid != 0 && st->st_uid != geteuid())
+		return sivshmem_error_set(err, -EPERM,
+			"%s: owned by uid %u, but the map is root's or one's own; chown it",
+			path, (unsigned int)st->st_uid);
+	if (st->st_mode & 022)
+		return sivshmem_error_set(err, -EPERM,
+			"%s: others may write it, got mode %04o; chmod go-w it", path,
+			(unsigned int)st->st_mode & 07777);
+	if (st->st_size > SIZE_MAX_TEXT)
+		return sivshmem_error_set(err, -EFBIG, "%s: larger than %d bytes", path,
+			SIZE_MAX_TEXT);
+	return 0;
+}
+
+static ssize_t read_all(int fd, char *text, size_t size)
+{
+	size_t have = 0;
+
+	while (have < size) {
+		ssize_t n = read(fd, text + have, size - have);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (!n)
+			break;
+		have += (size_t)n;
+	}
+	return (ssize_t)have;
+}
+
+static int load(int fd, const char *path, struct sivshmem_map **map,
+		struct sivshmem_error *err)
+{
+	struct parser p = { .path = path, .err = err };
+	struct stat st;
+	ssize_t n;
+	int rc;
+
+	rc = check_file(fd, path, &st, err);
+	if (rc)
+		return rc;
+	p.map = calloc(1, sizeof(*p.map) + (size_t)st.st_size + 1);
+	if (!p.map)
+		return sivshmem_error_set(err, -ENOMEM, "%s: no memory", path);
+	n = read_all(fd, p.map->text, (size_t)st.st_size);
+	rc = n < 0 ? sivshmem_error_set(err, (int)n, "%s: %s", path,
+					strerrordesc_np((int)-n)) :
+		     parse(&p, p.map->text, (size_t)n);
+	if (rc)
+		free(p.map);
+	else
+		*map = p.map;
+	return rc;
+}
+
+int sivshmem_map_load(struct sivshmem_map **map, const char *path,
+		      struct sivshmem_error *err)
+{
+	/* O_NONBLOCK: a fifo in its place must not hold us up */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), rc;
+
+	*map = NULL;
+	if (fd < 0)
+		return sivshmem_error_set(err, -errno, "%s: %s", path,
+					  strerrordesc_np(errno));
+	rc = load(fd, path, map, err);
+	close(fd);
+	return rc;
+}
+
+const struct sivshmem_map_rule *sivshmem_map_find(
+	const struct sivshmem_map *map, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < map->count; i++) {
+		if (!fnmatch(map->rules[i].pattern, name, 0))
+			return &map->rules[i];
+	}
+	return NULL;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* The map of names to channels, sivshmem-shim.conf(5). */
+#ifndef SIVSHMEM_LIB_MAPFILE_H
+#define SIVSHMEM_LIB_MAPFILE_H
+
+#include <stddef.h>
+#include <sivshmem/proto.h>
+#include "keyfile.h"
+
+#define SIVSHMEM_MAP_FILE	"/etc/sivshmem/shim.conf"
+#define SIVSHMEM_MAP_RULES	1024
+
+struct sivshmem_map_rule {
+	const char *pattern;		/* fnmatch(3), on "/name" */
+	const char *channel;
+	unsigned int line;
+};
+
+/* Strings are inside text, or NULL where the file does not say. */
+struct sivshmem_map {
+	const char *identity, *transport, *host;
+	size_t count;
+	struct sivshmem_map_rule rules[SIVSHMEM_MAP_RULES];
+	char text[];
+};
+
+/*
+ * -ENOENT when there is no such file; else -errno with err->text as
+ * "file:line: what, got 'value'; what to do". The caller frees *map.
+ */
+int sivshmem_map_load(struct sivshmem_map **map, const char *path,
+	struct sivshmem_error *err);
+
+/* name has exactly one leading slash. The first rule that matches, or NULL. */
+const struct sivshmem_map_rule *sivshmem_map_find(
+	const struct sivshmem_map *map, const char *name);
+
+#endif

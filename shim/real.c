@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#include "real.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "shim.h"
+
+#define REAL_SLOT(type, name, parameters, arguments) _Atomic(void *) real_slot_##name;
+REAL_FUNCTIONS(REAL_SLOT)
+#undef REAL_SLOT
+
+/* Two copies of the shim, or a strange linker: calling it would never end. */
+static int is_own(void *f)
+{
+	Dl_info there, here;
+
+	return dladdr(f, &there) && dladdr((void *)(size_t)real_bind, &here) &&
+	       there.dli_fbase == here.dli_fbase;
+}
+
+void *real_bind(_Atomic(void *) *slot, const char *name)
+{
+	int saved = errno;
+	void *f = dlsym(RTLD_NEXT, name), *librt;
+
+	/* before glibc 2.34 they are librt's, which a plugin may have to itself */
+	if (!f) {
+		librt = dlopen("librt.so.1", RTLD_LAZY);
+		f = librt ? dlsym(librt, name) : NULL;
+	}
+	if (!f || is_own(f)) {
+		shim_say("%s: the C library has none; cannot go on", name);
+		abort();
+	}
+	atomic_store_explicit(slot, f, memory_order_release);
+	errno = saved;
+	return f;
+}
