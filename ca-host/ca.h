@@ -45,6 +45,9 @@ int ca_root(const struct ca *ca, struct sivp_cert *root,
 enum sivshmem_cert_error ca_verify(const struct sivp_chain *chain,
 	const struct sivp_cert *root, int64_t now);
 
+/* By time, so that files sort; two of one millisecond rarely meet. */
+uint64_t ca_new_serial(void);
+
 /* "2026-01-31T12:00:00Z"; 0 gives "no end" */
 const char *ca_time_text(int64_t t, char text[32]);
 /* RFC 3339 or seconds since 1970 */

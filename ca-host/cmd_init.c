@@ -53,17 +53,15 @@ static void make(struct sivp_chain *chain, enum sivp_cert_kind kind,
 		 const char *host, int days, uint8_t *secret, const uint8_t *signer)
 {
 	struct sivp_cert *cert = &chain->cert[0];
-	struct timespec now;
+	int64_t now = time(NULL);
 
-	clock_gettime(CLOCK_REALTIME, &now);
 	memset(chain, 0, sizeof(*chain));
 	chain->count = 1;
 	cert->kind = kind;
 	cert->path_len = kind == SIVP_CERT_ROOT;
-	cert->serial = ((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000) << 16 |
-		       randombytes_uniform(65536);
-	cert->not_before = now.tv_sec;
-	cert->not_after = now.tv_sec + (int64_t)days * DAY;
+	cert->serial = ca_new_serial();
+	cert->not_before = now;
+	cert->not_after = now + (int64_t)days * DAY;
 	snprintf(cert->subject, sizeof(cert->subject), "%s/%s", ca_kind_text(kind), host);
 	if (kind == SIVP_CERT_HOST)
 		strlcpy(cert->host, host, sizeof(cert->host));

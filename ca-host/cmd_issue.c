@@ -126,15 +126,6 @@ static int host_name(const struct ca *ca, char host[SIVP_HOST_LEN], struct sivsh
 	return rc;
 }
 
-static void new_serial(struct sivp_cert *cert)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	cert->serial = ((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000) << 16 |
-		       randombytes_uniform(65536);
-}
-
 static void fill(struct sivp_cert *cert, const struct wish *w)
 {
 	cert->kind = SIVP_CERT_SERVICE;
@@ -155,7 +146,7 @@ static int sign_and_record(const struct ca *ca, struct sivp_chain *chain,
 	int rc;
 
 	do {
-		new_serial(&chain->cert[0]);
+		chain->cert[0].serial = ca_new_serial();
 		sivshmem_cert_sign(&chain->cert[0], root_secret);
 		snprintf(file, sizeof(file), "issued/%016" PRIx64 ".cert",
 			 chain->cert[0].serial);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <sodium.h>
 #include <bsd/stdlib.h>
 #include <bsd/string.h>
 
@@ -66,6 +67,15 @@ enum sivshmem_cert_error ca_verify(const struct sivp_chain *chain,
 	struct sivshmem_cert_context ctx = { .now = now };
 
 	return sivshmem_chain_verify(chain, chain->cert[0].kind, root, &ctx);
+}
+
+uint64_t ca_new_serial(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return ((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000) << 16 |
+	       randombytes_uniform(65536);
 }
 
 const char *ca_time_text(int64_t t, char text[32])

@@ -43,7 +43,7 @@ static const char *type_name(int types)
 	}
 }
 
-/* A value as people know it from the file; static memory is not needed twice. */
+/* A value as people know it from the file; printable, cut to fit. */
 static const char *value_text(const config_setting_t *s, char out[64])
 {
 	switch (config_setting_type(s)) {
