@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Mappings of channel files. All that depends on pfn_t and on how the kernel
+ * counts device pages is in this file.
+ */
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/pfn_t.h>
+#include "compat.h"
+#include "sivshmem.h"
+
+static struct siv_grant *grant_of_vma(const struct vm_area_struct *vma)
+{
+	return vma->vm_file->f_path.dentry->d_fsdata;
+}
+
+/* sem held: is the page at index part of the object and of this grant? */
+static bool present(const struct siv_grant *g, unsigned long index, unsigned long count)
+{
+	const struct siv_object *o = g->object;
+	unsigned long end = DIV_ROUND_UP_ULL(i_size_read(&o->inode), PAGE_SIZE);
+
+	return !READ_ONCE(g->revoked) && !o->link->dead && end <= o->count &&
+	       index < end && count <= end - index;
+}
+
+static vm_fault_t insert(struct vm_fault *vmf, const struct siv_object *o)
+{
+	unsigned long pfn = o->pfns[vmf->pgoff];
+
+	if (o->link->huge)
+		return vmf_insert_mixed(vmf->vma, vmf->address,
+					__pfn_to_pfn_t(pfn, PFN_DEV | PFN_MAP));
+	return vmf_insert_page(vmf->vma, vmf->address, pfn_to_page(pfn));
+}
+
+static vm_fault_t siv_fault(struct vm_fault *vmf)
+{
+	struct siv_grant *g = grant_of_vma(vmf->vma);
+	struct siv_object *o = g->object;
+	vm_fault_t ret = VM_FAULT_SIGBUS;
+	int tries;
+
+	/* beyond the end as known here: perhaps another VM has grown it since */
+	for (tries = 0; tries < 2; tries++) {
+		down_read(&o->sem);
+		if (present(g, vmf->pgoff, 1))
+			ret = insert(vmf, o);
+		up_read(&o->sem);
+		if (ret != VM_FAULT_SIGBUS || READ_ONCE(g->revoked) ||
+		    (!tries && siv_grant_stat(g)))
+			break;
+	}
+	return ret;
+}
+
+/* 2 MiB at once, where address, place in the object and memory all align. */
+static vm_fault_t huge(struct vm_fault *vmf)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	unsigned long start = vmf->address & PMD_MASK;
+	struct siv_grant *g = grant_of_vma(vma);
+	struct siv_object *o = g->object;
+	vm_fault_t ret = VM_FAULT_FALLBACK;
+	unsigned long index, pfn, i;
+
+	if (!o->link->huge || start < vma->vm_start || start + PMD_SIZE > vma->vm_end)
+		return VM_FAULT_FALLBACK;
+	index = linear_page_index(vma, start);
+	down_read(&o->sem);
+	if (!present(g, index, PTRS_PER_PMD))
+		goto out;
+	pfn = o->pfns[index];
+	if (pfn & (PTRS_PER_PMD - 1))
+		goto out;
+	for (i = 1; i < PTRS_PER_PMD; i++)
+		if (o->pfns[index + i] != pfn + i)
+			goto out;
+	ret = vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(pfn, PFN_DEV | PFN_MAP),
+				 vmf->flags & FAULT_FLAG_WRITE);
+out:
+	up_read(&o->sem);
+	return ret;
+}
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+static vm_fault_t siv_huge_fault(struct vm_fault *vmf, unsigned int order)
+{
+	return order == PMD_ORDER ? huge(vmf) : VM_FAULT_FALLBACK;
+}
+#else
+static vm_fault_t siv_huge_fault(struct vm_fault *vmf, enum page_entry_size size)
+{
+	return size == PE_SIZE_PMD ? huge(vmf) : VM_FAULT_FALLBACK;
+}
+#endif
+
+const struct vm_operations_struct siv_vm_ops = {
+	.fault = siv_fault,
+	.huge_fault = siv_huge_fault,
+};
+
+/*
+ * The one check before any mapping. Private mappings may only be read: a copy
+ * on write of device memory is not something that the kernel does well.
+ */
+int siv_vma_check(struct vm_area_struct *vma, const struct siv_grant *grant)
+{
+	unsigned long pages = vma_pages(vma);
+
+	if (READ_ONCE(grant->revoked))
+		return -EKEYREVOKED;
+	if (vma->vm_pgoff + pages < vma->vm_pgoff)
+		return -EOVERFLOW;
+	if (vma->vm_flags & VM_EXEC)
+		return -EPERM;
+	siv_vm_flags_clear(vma, VM_MAYEXEC);
+	if (!(vma->vm_flags & VM_MAYSHARE)) {
+		if (vma->vm_flags & VM_WRITE)
+			return -EINVAL;
+		siv_vm_flags_clear(vma, VM_MAYWRITE);
+	}
+	if (!(grant->rights & SIVSHMEM_RIGHT_WRITE)) {
+		if (vma->vm_flags & VM_WRITE)
+			return -EACCES;
+		siv_vm_flags_clear(vma, VM_MAYWRITE);
+	}
+	siv_vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP |
+			 (grant->object->link->huge ? VM_HUGEPAGE : VM_MIXEDMAP));
+	vma->vm_ops = &siv_vm_ops;
+	return 0;
+}

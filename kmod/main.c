@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Guest side of sivshmem: see sivshmem(4). */
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include "sivshmem.h"
+
+DEFINE_MUTEX(siv_lock);
+LIST_HEAD(siv_links);
+LIST_HEAD(siv_sessions);
+LIST_HEAD(siv_grants);
+
+static struct miscdevice siv_misc = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "sivshmem",
+	.fops = &siv_session_fops,
+	.mode = 0666,
+};
+
+static int __init siv_init(void)
+{
+	int err;
+
+	err = siv_channel_init();
+	if (err)
+		return err;
+	err = siv_outbox_init();
+	if (err)
+		goto err_channel;
+	err = siv_pci_init();
+	if (err)
+		goto err_outbox;
+	err = misc_register(&siv_misc);
+	if (err)
+		goto err_pci;
+	return 0;
+err_pci:
+	siv_pci_exit();
+err_outbox:
+	siv_outbox_exit();
+err_channel:
+	siv_channel_exit();
+	return err;
+}
+
+static void __exit siv_exit(void)
+{
+	misc_deregister(&siv_misc);
+	siv_outbox_exit();
+	siv_pci_exit();
+	siv_channel_exit();
+}
+
+module_init(siv_init);
+module_exit(siv_exit);
+MODULE_DESCRIPTION("Authenticated shared-memory channels between VMs");
+MODULE_AUTHOR("the sivshmem authors");
+MODULE_LICENSE("GPL");
+MODULE_VERSION("0.1.0");

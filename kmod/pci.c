@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0
+/* PCI 1af4:1110, whose IVPosition says what a device is: control, link, or not ours. */
+#include <linux/interrupt.h>
+#include <linux/io.h>
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include "sivshmem.h"
+
+#define REG_IVPOSITION	8
+
+static u32 link_count;		/* under siv_lock */
+
+static void link_free(struct kref *ref)
+{
+	kfree(container_of(ref, struct siv_link, ref));
+}
+
+void siv_link_put(struct siv_link *link)
+{
+	kref_put(&link->ref, link_free);
+}
+
+struct siv_link *siv_link_get(u32 position)
+{
+	struct siv_link *link, *found = NULL;
+
+	mutex_lock(&siv_lock);
+	list_for_each_entry(link, &siv_links, node) {
+		if (link->position == position) {
+			kref_get(&link->ref);
+			found = link;
+			break;
+		}
+	}
+	mutex_unlock(&siv_lock);
+	return found;
+}
+
+u32 siv_link_count(void)
+{
+	return READ_ONCE(link_count);
+}
+
+static irqreturn_t control_irq(int irq, void *arg)
+{
+	siv_control_interrupt();
+	return IRQ_HANDLED;
+}
+
+static int probe_control(struct pci_dev *pdev, void __iomem *regs)
+{
+	void *memory;
+	int err;
+
+	if (pci_resource_len(pdev, 2) != SIVRING_MEMORY) {
+		dev_err(&pdev->dev, "control memory has %llu bytes, not %u\n",
+			(u64)pci_resource_len(pdev, 2), SIVRING_MEMORY);
+		return -EINVAL;
+	}
+	memory = devm_memremap(&pdev->dev, pci_resource_start(pdev, 2),
+			       SIVRING_MEMORY, MEMREMAP_WB);
+	if (IS_ERR(memory))
+		return PTR_ERR(memory);
+	err = pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_MSIX);
+	if (err < 0)
+		return err;
+	err = siv_control_bind(pdev, regs, memory);
+	if (err)
+		goto err_free_vectors;
+	err = request_irq(pci_irq_vector(pdev, 0), control_irq, 0, "sivshmem", pdev);
+	if (err)
+		goto err_unbind;
+	return 0;
+err_unbind:
+	siv_control_unbind(pdev);
+err_free_vectors:
+	pci_free_irq_vectors(pdev);
+	return err;
+}
+
+/*
+ * SeaBIOS marks what lies below 4 GiB uncachable; there only 4 KiB mappings
+ * of struct pages stay write-back.
+ */
+static bool maps_write_back(phys_addr_t start)
+{
+	return start >= (1ULL << 32);
+}
+
+static int probe_link(struct pci_dev *pdev, u32 position)
+{
+	struct siv_link *link;
+	void *kva;
+
+	link = kzalloc(sizeof(*link), GFP_KERNEL);
+	if (!link)
+		return -ENOMEM;
+	kref_init(&link->ref);
+	link->pdev = pdev;
+	link->position = position;
+	link->start = pci_resource_start(pdev, 2);
+	link->length = pci_resource_len(pdev, 2);
+	link->huge = maps_write_back(link->start);
+	if (!link->huge)
+		dev_warn(&pdev->dev, "memory below 4 GiB: no 2 MiB mappings; give the root port pref64-reserve=1G\n");
+	link->pgmap.type = MEMORY_DEVICE_GENERIC;
+	link->pgmap.range.start = link->start;
+	link->pgmap.range.end = link->start + link->length - 1;
+	link->pgmap.nr_range = 1;
+	kva = devm_memremap_pages(&pdev->dev, &link->pgmap);
+	if (IS_ERR(kva)) {
+		kfree(link);
+		return PTR_ERR(kva);
+	}
+	pci_set_drvdata(pdev, link);
+	mutex_lock(&siv_lock);
+	list_add_tail(&link->node, &siv_links);
+	link_count++;
+	mutex_unlock(&siv_lock);
+	return 0;
+}
+
+static int siv_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	u64 length = pci_resource_len(pdev, 2);
+	void __iomem *regs;
+	u32 position;
+	int err;
+
+	err = pcim_enable_device(pdev);
+	if (err)
+		return err;
+	regs = pcim_iomap(pdev, 0, 0);
+	if (!regs)
+		return -ENOMEM;
+	position = readl(regs + REG_IVPOSITION);
+	/* other users of ivshmem keep theirs */
+	if (position & ~(u32)(SIVRING_ID_MASK | SIVRING_ID_LINK | SIVRING_ID_CONTROL) ||
+	    !(position & SIVRING_ID_LINK) == !(position & SIVRING_ID_CONTROL))
+		return -ENODEV;
+	if (length < (2u << 20) || !is_power_of_2(length)) {
+		dev_err(&pdev->dev, "BAR 2 has %llu bytes; give the root port a larger pref64-reserve\n",
+			length);
+		return -ENOSPC;
+	}
+	/* exclusive: neither sysfs nor /dev/mem maps it for anybody, root included */
+	err = pci_request_regions_exclusive(pdev, "sivshmem");
+	if (err)
+		return err;
+	pci_set_master(pdev);
+	if (position & SIVRING_ID_CONTROL)
+		return probe_control(pdev, regs);
+	return probe_link(pdev, position);
+}
+
+static void siv_remove(struct pci_dev *pdev)
+{
+	struct siv_link *link = pci_get_drvdata(pdev);
+
+	if (!link) {
+		free_irq(pci_irq_vector(pdev, 0), pdev);
+		siv_control_unbind(pdev);
+		pci_free_irq_vectors(pdev);
+		return;
+	}
+	mutex_lock(&siv_lock);
+	list_del(&link->node);
+	link_count--;
+	mutex_unlock(&siv_lock);
+	siv_objects_drop_link(link);
+	siv_link_put(link);
+}
+
+static const struct pci_device_id siv_ids[] = {
+	{ PCI_DEVICE(0x1af4, 0x1110) },
+	{ }
+};
+MODULE_DEVICE_TABLE(pci, siv_ids);
+
+static struct pci_driver siv_driver = {
+	.name = "sivshmem",
+	.id_table = siv_ids,
+	.probe = siv_probe,
+	.remove = siv_remove,
+	.driver.suppress_bind_attrs = true,
+};
+
+int siv_pci_init(void)
+{
+	return pci_register_driver(&siv_driver);
+}
+
+void siv_pci_exit(void)
+{
+	pci_unregister_driver(&siv_driver);
+}

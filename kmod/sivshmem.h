@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the files of the module share. Locks, outermost first: mmap_lock or an
+ * inode's rwsem (the kernel's), siv_lock, siv_object.sem, the spinlocks.
+ */
+#ifndef SIVSHMEM_KMOD_H
+#define SIVSHMEM_KMOD_H
+
+#include <linux/fs.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/memremap.h>
+#include <linux/mutex.h>
+#include <linux/pci.h>
+#include <linux/rwsem.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <sivshmem/ring.h>
+#include <sivshmem/uapi.h>
+
+#define SIV_TIMEOUT		(5 * HZ)	/* how long a caller waits for the host */
+#define SIV_INBOX_MAX		64		/* unread messages of one session */
+
+/* A link device; objects hold it beyond its removal. */
+struct siv_link {
+	struct kref ref;
+	struct list_head node;		/* siv_links, under siv_lock */
+	struct pci_dev *pdev;
+	phys_addr_t start;
+	u64 length;
+	u32 position;
+	bool dead;			/* written under every object's sem */
+	bool huge;			/* write-back for PMD and device PTEs */
+	struct dev_pagemap pgmap;
+};
+
+/* A process that speaks with the host. Held by its file and its grants. */
+struct siv_session {
+	struct kref ref;
+	struct list_head node;		/* siv_sessions, under siv_lock */
+	u64 id;
+	struct pid *tgid;
+	struct sivring_session who;
+	spinlock_t lock;		/* all below */
+	struct list_head inbox;
+	unsigned int inbox_count;
+	int error;			/* -errno of read and write, once it ended */
+	bool announced;			/* the host knows it in this epoch */
+	bool closed;			/* its file is gone */
+	wait_queue_head_t wait;
+};
+
+/* One inode per object and VM. */
+struct siv_object {
+	struct inode inode;
+	struct rw_semaphore sem;	/* all below, and i_size */
+	struct siv_link *link;
+	u64 id, generation, change;
+	unsigned long count;		/* of pfns */
+	unsigned long *pfns;		/* page index -> pfn */
+};
+
+/* The right of one session to one object; lives on a dentry once claimed. */
+struct siv_grant {
+	struct kref ref;
+	struct list_head node;		/* siv_grants, under siv_lock */
+	u64 id;
+	u32 rights;
+	bool revoked;
+	bool claimed;			/* under siv_lock */
+	struct siv_session *session;
+	struct siv_object *object;
+	char channel[SIVSHMEM_NAME_LEN];
+	char name[SIVSHMEM_NAME_LEN];
+};
+
+extern struct mutex siv_lock;
+extern struct list_head siv_links, siv_sessions, siv_grants;
+
+static inline struct siv_object *siv_object_of(struct inode *inode)
+{
+	return container_of(inode, struct siv_object, inode);
+}
+
+/* pci.c */
+int siv_pci_init(void);
+void siv_pci_exit(void);
+struct siv_link *siv_link_get(u32 position);		/* or NULL */
+void siv_link_put(struct siv_link *link);
+u32 siv_link_count(void);
+
+/* control.c: the one control device */
+int siv_control_bind(struct pci_dev *pdev, void __iomem *regs, void *memory);
+void siv_control_unbind(struct pci_dev *pdev);
+void siv_control_interrupt(void);
+bool siv_control_up(void);
+int siv_control_wait_up(void);				/* 0, -EHOSTDOWN, -EINTR */
+void siv_control_vm(char vm[SIVSHMEM_VM_LEN]);
+/* Send one frame; may sleep up to SIV_TIMEOUT when the ring is full. */
+int siv_control_send(u16 type, u16 flags, u64 session, const void *payload,
+		     u32 length);
+/* A request of the kernel's own: the object is up to date when it returns. */
+int siv_control_call(u16 type, const void *payload, u32 length);
+
+/* outbox.c: what must reach the host though its sender can't wait */
+int siv_outbox_init(void);
+void siv_outbox_exit(void);
+void siv_outbox_kick(void);
+void siv_outbox_session_close(u64 id);
+void siv_outbox_release(u64 session, u64 grant);
+void siv_outbox_grant_free(struct siv_grant *grant);
+void siv_outbox_forget(void);				/* the host began anew */
+
+/* session.c */
+extern const struct file_operations siv_session_fops;
+void siv_session_put(struct siv_session *s);
+struct siv_session *siv_session_find(u64 id);		/* siv_lock held */
+void siv_session_deliver(u64 id, const void *message, u32 length);
+void siv_session_end(struct siv_session *s, int error, bool revoke);
+void siv_sessions_reset(void);				/* a new epoch */
+int siv_session_announce(struct siv_session *s, u16 flags);
+
+/* channel.c */
+int siv_channel_init(void);
+void siv_channel_exit(void);
+int siv_grant_take(u64 session, const void *payload, u32 length);
+void siv_grant_put(struct siv_grant *grant);
+void siv_grant_release_object(struct siv_grant *grant);
+int siv_grant_fd(struct siv_session *s, struct sivshmem_grant_fd *arg);
+void siv_grant_entry(const struct siv_grant *g, struct sivshmem_entry *e);
+void siv_grant_revoke(struct siv_grant *grant);
+void siv_grant_revoke_id(u64 id);
+int siv_object_apply(const struct sivring_object *o,
+		     const struct sivring_extent *extents, u32 room);
+void siv_objects_drop_link(struct siv_link *link);
+int siv_grant_stat(struct siv_grant *grant);
+
+/* fault.c */
+extern const struct vm_operations_struct siv_vm_ops;
+int siv_vma_check(struct vm_area_struct *vma, const struct siv_grant *grant);
+
+#endif
