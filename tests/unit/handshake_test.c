@@ -5,12 +5,10 @@
 
 #include "../../shim/lib/handshake_internal.h"
 #include "handshake_vectors.h"
+#include "party.h"
 #include "test.h"
 
-static struct party {
-	uint8_t public_key[32], secret[64];
-	struct sivp_cert cert;
-} root, host_party, service, other_root;
+static struct party root, host_party, service, other_root;
 static struct sivshmem_bundle bundle;
 
 static const uint8_t epoch[16] = { [0 ... 15] = 0x33 };
@@ -30,27 +28,6 @@ struct exchange {
 	int64_t host_time;
 	enum sivshmem_cert_error reason;
 };
-
-static void make_party(struct party *party, int seed, enum sivp_cert_kind kind,
-		       const char *subject, const struct party *issuer)
-{
-	uint8_t bytes[32];
-
-	memset(bytes, seed, sizeof(bytes));
-	crypto_sign_seed_keypair(party->public_key, party->secret, bytes);
-	party->cert = (struct sivp_cert){
-		.kind = (uint8_t)kind,
-		.path_len = kind == SIVP_CERT_ROOT,
-		.serial = (uint64_t)seed,
-		.not_before = 1000,
-		.not_after = 9000,
-		.uid = SIVP_ANY_ID,
-		.gid = SIVP_ANY_ID,
-	};
-	snprintf(party->cert.subject, sizeof(party->cert.subject), "%s", subject);
-	memcpy(party->cert.public_key, party->public_key, 32);
-	sivshmem_cert_sign(&party->cert, issuer->secret);
-}
 
 static void make_parties(void)
 {

@@ -53,7 +53,7 @@ def header(kind, length):
 
 def cert(kind, path_len, serial, issuer, subject, vm, host, uid, gid, public):
     body = struct.pack("<4sBBBBQqq32s64s32s32sIIII32s", b"SIVC", 1, kind, path_len, 0, serial,
-                       1000, 9000, h(issuer[0]), subject, vm, host, uid, gid, 0, 0, public)
+                       1000, 0, h(issuer[0]), subject, vm, host, uid, gid, 0, 0, public)
     return body + sign(issuer[1], b"sivshmem certificate v1", body)
 
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../../ca-host/ring.h"
+#include "guest_ring.h"
 #include "test.h"
 
 static uint8_t memory[SIVRING_MEMORY] __attribute__((aligned(4096)));
@@ -12,45 +13,13 @@ static struct sivring_page *const page = (void *)memory;
 static struct wring ring;
 static struct wring_frame got;
 
-/* as ring.h tells a guest to do it, byte for byte */
-static void guest_put(uint32_t *tail, const void *bytes, uint32_t length)
-{
-	for (uint32_t i = 0; i < length; i++)
-		memory[SIVRING_G2H_OFF + (*tail)++ % SIVRING_SIZE] =
-			((const uint8_t *)bytes)[i];
-}
-
 static void guest_send(uint16_t type, const void *payload, uint32_t length)
 {
 	const struct sivring_frame header = {
 		.length = length, .type = type, .session = 3, .sequence = 4,
 	};
-	uint32_t tail = page->g2h_tail;
 
-	guest_put(&tail, &header, sizeof(header));
-	guest_put(&tail, payload, length);
-	while (tail % 8)
-		guest_put(&tail, "", 1);
-	page->g2h_tail = tail;
-}
-
-static void guest_take(uint32_t *head, void *bytes, uint32_t length)
-{
-	for (uint32_t i = 0; i < length; i++)
-		((uint8_t *)bytes)[i] =
-			memory[SIVRING_H2G_OFF + (*head)++ % SIVRING_SIZE];
-}
-
-static bool guest_receive(struct sivring_frame *header, void *payload)
-{
-	uint32_t head = page->h2g_head;
-
-	if (page->h2g_tail - head < sizeof(*header))
-		return false;
-	guest_take(&head, header, sizeof(*header));
-	guest_take(&head, payload, header->length);
-	page->h2g_head = (head + 7) & ~7u;
-	return true;
+	guest_send_frame(memory, &header, payload);
 }
 
 static void up(void)
@@ -133,7 +102,7 @@ static void indices_wrap(void)
 	CHECK(page->g2h_tail == 16);
 	CHECK(wring_receive(&ring, &got) == 1 && !memcmp(got.payload, "across", 6));
 	CHECK(!wring_send(&ring, &header, "hello") && page->h2g_tail == 16);
-	CHECK(guest_receive(&header, payload) && !memcmp(payload, "hello", 5));
+	CHECK(guest_receive(memory, &header, payload) && !memcmp(payload, "hello", 5));
 }
 
 static int receive_at(uint32_t tail)
@@ -222,11 +191,11 @@ static void full_ring(void)
 		sent++;
 	CHECK(r == -EAGAIN);
 	CHECK(sent == SIVRING_SIZE / (sizeof(header) + SIVRING_PAYLOAD_MAX));
-	CHECK(guest_receive(&header, payload));
+	CHECK(guest_receive(memory, &header, payload));
 	taken++;
 	CHECK(!wring_send(&ring, &header, payload));
 	CHECK(wring_send(&ring, &header, payload) == -EAGAIN);
-	while (guest_receive(&header, payload))
+	while (guest_receive(memory, &header, payload))
 		taken++;
 	CHECK(taken == sent + 1);
 	/* to the last byte */
