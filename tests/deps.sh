@@ -3,46 +3,67 @@
 # deps.sh SET...: install the Debian packages that a make target needs and this
 # system has not. Sets: build python kmod vm test lint. Silent when all is there.
 set -eu
-want=
+missing='' reasons=''
+
+# need WHY PACKAGE...: note those that are not installed
+need() {
+	why=$1 lack=''
+	shift
+	for p in "$@"; do
+		case " $missing " in *" $p "*) continue ;; esac
+		case $(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null) in
+		installed) ;;
+		*)	missing="$missing $p" lack="$lack $p" ;;
+		esac
+	done
+	[ -z "$lack" ] || reasons="$reasons
+  $why:$lack"
+}
+
+command -v dpkg-query >/dev/null || {
+	echo "deps.sh: this is not Debian; install what tests/deps.sh lists yourself" >&2
+	exit 3
+}
 for set in "$@"; do
 	case $set in
-	build)	want="$want gcc libc6-dev make pkg-config libsodium-dev libbsd-dev libconfig-dev libjansson-dev libseccomp-dev" ;;
-	python)	want="$want python3" ;;
-	kmod)	want="$want gcc make libc6-dev libelf1 ca-certificates debian-archive-keyring xz-utils" ;;
-	vm)	want="$want qemu-system-x86 busybox-static cpio gzip kmod python3 xz-utils jq iproute2 util-linux" ;;
-	test)	want="$want bats jq python3" ;;
-	lint)	want="$want cppcheck mandoc shellcheck git" ;;
-	*)	echo "deps.sh: no such set: '$set'" >&2; exit 2 ;;
-	esac
-done
-missing=
-for p in $want; do
-	case " $missing " in *" $p "*) continue ;; esac
-	case $(dpkg-query -W -f '${db:Status-Abbrev}' "$p" 2>/dev/null) in
-	ii*|hi*) ;;
-	*)	missing="$missing $p" ;;
+	build)	need 'to build' gcc libc6-dev make pkg-config libsodium-dev libbsd-dev \
+			libconfig-dev libjansson-dev libseccomp-dev ;;
+	python)	need 'to run Python programs' python3 ;;
+	kmod)	need "to build the guest's kernel module" gcc make libc6-dev libelf1 kmod \
+			xz-utils ca-certificates debian-archive-keyring ;;
+	vm)	need 'to run virtual machines' qemu-system-x86 busybox-static cpio kmod xz-utils \
+			gcc libc6-dev python3 jq iproute2 ;;
+	test)	need 'to run the tests' bats jq python3 ;;
+	lint)	need 'for the static checks' cppcheck mandoc shellcheck git gcc ;;
+	*)	echo "deps.sh: no such set: '$set' (build python kmod vm test lint)" >&2
+		exit 2 ;;
 	esac
 done
 [ -n "$missing" ] || exit 0
-echo "sivshmem needs these Debian packages ($*):$missing"
-if [ "$(id -u)" -eq 0 ]; then
-	sudo=
-elif command -v sudo >/dev/null; then
+echo "sivshmem needs Debian packages that are not installed here:$reasons"
+sudo=
+if [ "$(id -u)" -ne 0 ]; then
 	sudo=sudo
-	echo "installing them with sudo, which may ask for your password"
+	command -v sudo >/dev/null || {
+		echo "deps.sh: neither root nor sudo here; run this as root, then try again:" >&2
+		echo "  apt-get install --no-install-recommends$missing" >&2
+		exit 3
+	}
+	echo "Installing them with sudo, which may ask for your password..."
 else
-	echo "deps.sh: neither root nor sudo; ask an administrator to run:" >&2
+	echo "Installing them; this can take a minute or two..."
+fi
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+trap 'exit 130' INT TERM
+apt() { $sudo env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 "$@" </dev/null; }
+# somebody else's broken source must not stop us; if ours is broken, install says so
+apt -qq update >"$log" 2>&1 || true
+# shellcheck disable=SC2086
+if ! apt -qq -y install --no-install-recommends $missing >>"$log" 2>&1; then
+	tail -20 "$log" >&2
+	echo "deps.sh: apt-get failed, its last lines are above; the command was:" >&2
 	echo "  apt-get install --no-install-recommends$missing" >&2
 	exit 3
 fi
-export DEBIAN_FRONTEND=noninteractive
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-# shellcheck disable=SC2086
-if ! { $sudo apt-get -qq update && $sudo env DEBIAN_FRONTEND=noninteractive \
-	apt-get -qq -y install --no-install-recommends $missing; } >"$log" 2>&1 </dev/null; then
-	tail -20 "$log" >&2
-	echo "deps.sh: apt-get failed; its last lines are above" >&2
-	exit 3
-fi
-echo "installed."
+echo "Installed."
