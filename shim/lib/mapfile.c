@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -35,6 +36,17 @@ static int set_once(struct parser *p, const char **to, const char *value)
 	return 0;
 }
 
+/* as the wire has it: NUL-padded to len */
+static bool valid_name(const char *name, size_t len)
+{
+	char field[SIVP_NAME_LEN] = "";
+
+	if (strlen(name) >= len)
+		return false;
+	memcpy(field, name, strlen(name));
+	return sivshmem_name_valid(field, len);
+}
+
 static int take_identity(struct parser *p, char **w)
 {
 	if (w[0][0] != '/')
@@ -51,7 +63,7 @@ static int take_transport(struct parser *p, char **w)
 
 static int take_host(struct parser *p, char **w)
 {
-	if (!sivshmem_name_valid(w[0], SIVP_HOST_LEN))
+	if (!valid_name(w[0], SIVP_HOST_LEN))
 		return bad(p, "not the name of a host", w[0]);
 	return set_once(p, &p->map->host, w[0]);
 }
@@ -64,7 +76,7 @@ static int take_map(struct parser *p, char **w)
 		return bad(p, "a pattern starts with '/' or '*', as in /name*", w[0]);
 	if (strchr(w[0] + 1, '/'))
 		return bad(p, "a name has no slash but the first, this pattern matches none", w[0]);
-	if (!sivshmem_name_valid(w[1], SIVP_NAME_LEN))
+	if (!valid_name(w[1], SIVP_NAME_LEN))
 		return bad(p, "not the name of a channel", w[1]);
 	if (p->map->count == SIVSHMEM_MAP_RULES)
 		return bad(p, "too many map lines; use patterns", w[0]);
