@@ -173,6 +173,11 @@ static void die(struct worker *worker, struct wsession *s, enum sivp_status stat
 	sodium_memzero(&s->keys, sizeof(s->keys));
 }
 
+void wsession_forget_keys(struct worker *worker, struct wsession *session)
+{
+	die(worker, session, SIVP_BUSY);
+}
+
 void wsession_abort(struct worker *worker, struct wsession *session,
 		    enum sivp_status status)
 {

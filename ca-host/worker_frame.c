@@ -55,8 +55,14 @@ static int take_session(struct wvm *vm, const struct wring_frame *frame)
 	int error;
 
 	memcpy(&who, frame->payload, sizeof(who));
-	if (!id || who.pad || wsession_find(&vm->worker, id))
+	if (!id || who.pad)
 		return -EPROTO;
+	session = wsession_find(&vm->worker, id);
+	if (session) {
+		/* opened while its kernel announced all: it is reset there */
+		wsession_forget_keys(&vm->worker, session);
+		return 0;
+	}
 	error = wsession_open(&vm->worker, id, &who, again, &session);
 	if (error)
 		end_session(vm, id, error);

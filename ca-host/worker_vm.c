@@ -8,6 +8,7 @@
 #include <bsd/err.h>
 
 #define TICK		1000	/* ms: look at the ring anyway, doorbells get lost */
+#define LOOK		10	/* ms: while frames wait for room */
 #define EPOCHS_RATE	1	/* a second: a guest that breaks its ring again and again */
 #define EPOCHS_BURST	10
 #define EVENTS_PER_WAKE	64
@@ -115,7 +116,9 @@ static bool serve_ring(struct wvm *vm)
 static void take_event(struct wvm *vm, const struct worker_event *e)
 {
 	const struct sivring_release revoked = { .grant = e->event.grant };
-	const struct sivring_end end = { .reason = e->event.reason };
+	const struct sivring_end end = {
+		.reason = e->event.reason ? e->event.reason : ECONNRESET,
+	};
 	struct wsession *session;
 
 	switch (e->event.type) {
@@ -168,7 +171,10 @@ static int wait_time(const struct wvm *vm, bool more, int64_t now)
 {
 	if (more)
 		return 0;
-	return now < vm->deaf_until ? (int)(vm->deaf_until - now) : TICK;
+	if (now < vm->deaf_until)
+		return (int)(vm->deaf_until - now);
+	/* a guest does not say when it has read */
+	return vm->first && vm->greeted && !vm->renew ? LOOK : TICK;
 }
 
 static void serve(struct wvm *vm)

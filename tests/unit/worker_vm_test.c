@@ -353,6 +353,22 @@ static void sessions_come_again(void)
 	CHECK(worker_down() == 0);
 }
 
+/* the guest kernel may announce one twice when epochs change under it */
+static void session_announced_twice(void)
+{
+	const struct sivring_session who = { .uid = 1000 };
+	struct sivshmem_keys keys;
+	uint8_t record[8 + sizeof(struct sivp_request) + 16];
+
+	CHECK(guest_up() && session_opens(3) && shaken(3, &keys));
+	say(SIVRING_SESSION_OPEN, 3, SIVRING_F_AGAIN, &who, sizeof(who));
+	sivshmem_record_seal(&keys, SIVP_REQUEST, payload, sizeof(struct sivp_request),
+			     record);
+	say(SIVRING_RELAY, 3, 0, record, sizeof(record));
+	CHECK(told(SIVRING_RELAY) && got.length == sizeof(struct sivp_abort));
+	CHECK(worker_down() == 0);
+}
+
 static void guest_reboots(void)
 {
 	CHECK(guest_up() && session_opens(3));
@@ -432,6 +448,7 @@ int main(void)
 	RUN(broken_rings);
 	RUN(hello_comes_first);
 	RUN(sessions_come_again);
+	RUN(session_announced_twice);
 	RUN(guest_reboots);
 	RUN(guest_that_does_not_read);
 	RUN(breaking_is_slow);
