@@ -76,7 +76,7 @@ $(BUILD)/sivshmem-ca: $(call obj,$(ca_src)) $(BUILD)/libsivshmem.a
 
 $(BUILD)/sivshmem-cad: $(call obj,$(cad_src)) $(BUILD)/libsivshmem.a
 	$(call say,LD,$@)
-	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ -lsodium -lbsd -lconfig -lseccomp
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ -lsodium -lbsd -lconfig -lseccomp -ljansson
 
 # The module, for each kernel that the tests use; KDIR=... builds for that one.
 ifdef KDIR
@@ -95,7 +95,7 @@ $(BUILD)/unit/%: tests/unit/%.c $(unit_obj) $(BUILD)/libsivshmem.a
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.c %.o %.a,$^) \
-		-lsodium -lbsd -lconfig -lseccomp
+		-lsodium -lbsd -lconfig -lseccomp -ljansson
 unit: $(unit_bin)
 
 # Programs that know nothing of sivshmem: POSIX only.

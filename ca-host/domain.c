@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+/* Domains, their sessions, and the worker of each. */
+#include "monitor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <bsd/err.h>
+#include <bsd/unistd.h>
+
+#include "worker.h"
+
+#define BACKOFF_MAX	2000	/* ms */
+#define LIVED_WELL	5000
+
+/* --- sessions --- */
+
+struct session *domain_session(struct domain *domain, uint64_t id)
+{
+	struct session *s;
+
+	LIST_FOREACH(s, &domain->sessions, node)
+		if (s->id == id)
+			return s;
+	return NULL;
+}
+
+struct session *session_create(struct domain *domain, uint64_t id,
+			       const struct sivring_session *who, int conn)
+{
+	struct session *s;
+
+	if (domain->session_count >= MONITOR_SESSIONS_MAX)
+		return NULL;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->domain = domain;
+	s->id = id;
+	s->host_id = ++monitor.next_session;
+	s->who = *who;
+	s->who.comm[sizeof(s->who.comm) - 1] = 0;
+	s->conn = conn;
+	s->since = loop_now();
+	LIST_INIT(&s->grants);
+	LIST_INSERT_HEAD(&domain->sessions, s, node);
+	domain->session_count++;
+	return s;
+}
+
+void session_destroy(struct session *session)
+{
+	struct grant *g;
+
+	while ((g = LIST_FIRST(&session->grants)))
+		store_release(g);
+	LIST_REMOVE(session, node);
+	session->domain->session_count--;
+	if (session->conn >= 0)
+		close(session->conn);
+	free(session);
+}
+
+void domain_reset(struct domain *domain)
+{
+	struct session *s;
+
+	while ((s = LIST_FIRST(&domain->sessions)))
+		session_destroy(s);
+}
+
+/* --- workers --- */
+
+static _Noreturn void become_worker(const struct domain *d, int rpc, int event)
+{
+	char name[] = "sivshmem-cad", mode[] = WORKER_ARG, locale[] = "LC_ALL=C";
+	char *argv[] = { name, mode, monitor.uid, monitor.gid, monitor.empty, NULL };
+	char *envp[] = { locale, NULL };
+	int from[] = { rpc, event, d->memory, d->wake, d->ring };
+	int n = d->vm ? 5 : 2, i;
+	sigset_t none;
+
+	/* first out of the way of 3..7, then into place */
+	for (i = 0; i < n; i++) {
+		from[i] = fcntl(from[i], F_DUPFD, 64);
+		if (from[i] < 0)
+			_exit(3);
+	}
+	for (i = 0; i < n; i++)
+		if (dup2(from[i], PRIV_FD_RPC + i) < 0)
+			_exit(3);
+	closefrom(PRIV_FD_RPC + n);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execve("/proc/self/exe", argv, envp);
+	_exit(3);
+}
+
+static void spawn(struct domain *d)
+{
+	int rpc[2], event[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, rpc))
+		err(3, "socketpair");
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, event))
+		err(3, "socketpair");
+	pid = fork();
+	if (pid < 0) {
+		warn("fork");
+		close(rpc[0]);
+		close(event[0]);
+		d->restart_at = loop_now() + BACKOFF_MAX;
+	} else if (!pid) {
+		become_worker(d, rpc[1], event[1]);
+	}
+	close(rpc[1]);
+	close(event[1]);
+	if (pid < 0)
+		return;
+	d->worker = pid;
+	d->started = loop_now();
+	d->event = event[0];
+	d->rpc = (struct watch){ .fd = rpc[0], .ready = rpc_ready, .owner = d };
+	if (loop_add(&d->rpc, EPOLLIN))
+		err(3, "epoll_ctl");
+}
+
+static void forget_worker(struct domain *d)
+{
+	loop_drop(&d->rpc);
+	if (d->event >= 0)
+		close(d->event);
+	d->event = -1;
+	d->worker = 0;
+	/* local processes spoke with it alone: their handshakes died with it */
+	if (!d->vm)
+		domain_reset(d);
+}
+
+/* Handshakes are gone, grants are not; see ring.h. */
+static void worker_ended(struct domain *d)
+{
+	int64_t now = loop_now();
+
+	forget_worker(d);
+	d->failures = now - d->started < LIVED_WELL ? d->failures + 1 : 0;
+	d->restart_at = now;
+	if (d->failures > 2)
+		d->restart_at += d->failures > 7 ? BACKOFF_MAX : 25 << d->failures;
+}
+
+void domain_restart(struct domain *domain)
+{
+	if (domain->worker)
+		kill(domain->worker, SIGKILL);	/* domains_reap() goes on */
+}
+
+void domains_reap(void)
+{
+	int status;
+	uint32_t i;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		for (i = 0; i < monitor.domain_count; i++) {
+			struct domain *d = &monitor.domains[i];
+
+			if (d->worker != pid)
+				continue;
+			audit_write(&(struct audit){ .event = "worker-exit", .domain = d,
+				.reason = WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) :
+								"exited" });
+			worker_ended(d);
+		}
+	}
+}
+
+int domains_deadline(void)
+{
+	int64_t first = -1, now = loop_now();
+	uint32_t i;
+
+	for (i = 0; i < monitor.domain_count; i++) {
+		const struct domain *d = &monitor.domains[i];
+
+		if (!d->worker && (first < 0 || d->restart_at < first))
+			first = d->restart_at;
+	}
+	if (first < 0)
+		return -1;
+	return first > now ? (int)(first - now) : 0;
+}
+
+void domains_tick(void)
+{
+	uint32_t i;
+
+	for (i = 0; i < monitor.domain_count; i++) {
+		struct domain *d = &monitor.domains[i];
+
+		if (!d->worker && loop_now() >= d->restart_at)
+			spawn(d);
+	}
+}
+
+int domain_send(struct domain *domain, const struct priv_event *event,
+		uint32_t extents, int fd)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = { 0 };
+	union {
+		const struct priv_event *in;
+		void *out;
+	} base = { .in = event };
+	struct iovec iov = {
+		.iov_base = base.out,
+		.iov_len = sizeof(*event) + extents * sizeof(struct sivring_extent),
+	};
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *c;
+
+	if (domain->event < 0)
+		return -EAGAIN;
+	if (fd >= 0) {
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control);
+		c = CMSG_FIRSTHDR(&msg);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &fd, sizeof(int));
+	}
+	if (sendmsg(domain->event, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+		return 0;
+	return errno == EAGAIN ? -EAGAIN : -errno;
+}
+
+/* --- */
+
+static void domain_init(struct domain *d, const struct policy_vm *vm)
+{
+	d->vm = vm;
+	d->name = vm ? vm->name : POLICY_HOST_VM;
+	d->memory = d->wake = d->ring = d->event = d->rpc.fd = -1;
+	d->control.listener.fd = d->control.conn.fd = -1;
+	LIST_INIT(&d->sessions);
+}
+
+int domains_start(void)
+{
+	uint32_t i;
+
+	monitor.domain_count = monitor.policy->vm_count + 1;
+	monitor.domains = calloc(monitor.domain_count, sizeof(*monitor.domains));
+	if (!monitor.domains)
+		return -ENOMEM;
+	for (i = 0; i < monitor.domain_count; i++)
+		domain_init(&monitor.domains[i], i < monitor.policy->vm_count ?
+			    &monitor.policy->vms[i] : NULL);
+	return 0;
+}
+
+void domains_stop(void)
+{
+	uint32_t i;
+
+	for (i = 0; i < monitor.domain_count; i++)
+		domain_restart(&monitor.domains[i]);
+}

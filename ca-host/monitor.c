@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: MIT */
+#include "monitor.h"
+
+struct monitor monitor;
