@@ -48,7 +48,8 @@ private_apt() { # private_apt DIR: set apt=() to options that leave /etc/apt and
 		-o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null
 		-o "Dir::State::status=$1/status" -o "Dir::State::lists=$1/lists"
 		-o "Dir::Cache=$1/cache" -o APT::Sandbox::User=root
-		-o Acquire::Languages=none -o Acquire::Retries=3 -qq)
+		-o Acquire::Languages=none -o Acquire::Retries=3
+		-o APT::Update::Error-Mode=any -qq)
 }
 
 # depends PACKAGE PATTERN: the dependency of PACKAGE's newest version that matches
