@@ -83,6 +83,7 @@ static int take_map(struct parser *p, char **w)
 	rule = &p->map->rules[p->map->count++];
 	rule->pattern = w[0];
 	rule->channel = w[1];
+	rule->literal = (unsigned int)strcspn(w[0], "*?[\\");
 	rule->line = p->line;
 	return 0;
 }
@@ -234,8 +235,13 @@ const struct sivshmem_map_rule *sivshmem_map_find(
 	size_t i;
 
 	for (i = 0; i < map->count; i++) {
-		if (!fnmatch(map->rules[i].pattern, name, 0))
-			return &map->rules[i];
+		const struct sivshmem_map_rule *rule = &map->rules[i];
+
+		/* most names fail here, which is much cheaper */
+		if (strncmp(rule->pattern, name, rule->literal))
+			continue;
+		if (!fnmatch(rule->pattern, name, 0))
+			return rule;
 	}
 	return NULL;
 }

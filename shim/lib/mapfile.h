@@ -13,6 +13,7 @@
 struct sivshmem_map_rule {
 	const char *pattern;		/* fnmatch(3), on "/name" */
 	const char *channel;
+	unsigned int literal;		/* bytes before the first special one */
 	unsigned int line;
 };
 
