@@ -50,7 +50,7 @@ map /nowhere*  nosuchchannel
 C
 	chmod -R a+rX "$D/run"
 	chmod 755 "$D"
-	if [ "$(id -u)" -eq 0 ]; then chown -R $U "$D/id" "$D/map"; fi
+	if [ "$(id -u)" -eq 0 ]; then chown -R "$U" "$D/id" "$D/map"; fi
 	start_cad "$D"
 }
 teardown_file() {

@@ -19,7 +19,7 @@ shimmed() {
 
 # bad_map TEXT MESSAGE: refused with that line, for a name it does not map too
 bad_map() {
-	printf "$1" >"$D/map"
+	printf "%b" "$1" >"$D/map"
 	shimmed 0 shmtool fails EACCES open /sivshmem-other rwc
 	has "$2"
 	has "all shared memory is refused"
@@ -61,13 +61,13 @@ bad_map() {
 }
 
 @test "shim: names that no pattern matches behave as without it" {
-	local script=(fails EINVAL open / rw , fails EINVAL open /a/b rw , fails EINVAL open '' rw
-		, fails ENOENT unlink /m-x/y
-		, fails EINVAL open "$(printf "%0300d" 0)" rw , fails ENOENT open /sivshmem-none r
-		, open sivshmem-n$$ rwcx 640 , truncate 5000 , stat , fallocate 9000 , stat
-		, fails EEXIST open ///sivshmem-n$$ rwcx , pwrite 4999 ab , pread 4998 4 , map rw
-		, write 0 hello , read 0 5 , open /sivshmem-n$$ rwt , stat , unlink sivshmem-n$$
-		, fails ENOENT unlink sivshmem-n$$)
+	local script=(fails EINVAL open / rw ',' fails EINVAL open /a/b rw ',' fails EINVAL open '' rw
+		',' fails ENOENT unlink /m-x/y
+		',' fails EINVAL open "$(printf "%0300d" 0)" rw ',' fails ENOENT open /sivshmem-none r
+		',' open sivshmem-n$$ rwcx 640 ',' truncate 5000 ',' stat ',' fallocate 9000 ',' stat
+		',' fails EEXIST open ///sivshmem-n$$ rwcx ',' pwrite 4999 ab ',' pread 4998 4 ',' map rw
+		',' write 0 hello ',' read 0 5 ',' open /sivshmem-n$$ rwt ',' stat ',' unlink sivshmem-n$$
+		',' fails ENOENT unlink sivshmem-n$$)
 	run_x shmtool "${script[@]}"
 	local without=$output
 	shimmed 0 shmtool "${script[@]}"
