@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The daemon's status document: what concerns the caller's own processes. */
+/* The daemon's status document: it tells a user of his own processes only. */
 #include "cli.h"
 
 #include <err.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,11 +83,6 @@ static const char *text(const json_t *object, const char *key)
 	return s ? s : "-";
 }
 
-static bool own(const json_t *session)
-{
-	return !geteuid() || number(session, "uid") == (json_int_t)geteuid();
-}
-
 static void print_text(const json_t *document)
 {
 	const json_t *sessions = json_object_get(document, "sessions");
@@ -98,16 +92,14 @@ static void print_text(const json_t *document)
 
 	printf("%-12s %-24s %6s %7s %8s\n", "VM", "SERVICE", "UID", "PID", "SESSION");
 	json_array_foreach(sessions, i, item) {
-		if (own(item))
-			printf("%-12s %-24s %6lld %7lld %8lld\n", text(item, "vm"),
-			       text(item, "service"), (long long)number(item, "uid"),
-			       (long long)number(item, "pid"),
-			       (long long)number(item, "session"));
+		printf("%-12s %-24s %6lld %7lld %8lld\n", text(item, "vm"),
+		       text(item, "service"), (long long)number(item, "uid"),
+		       (long long)number(item, "pid"), (long long)number(item, "session"));
 	}
 	printf("\n%-16s %-24s %12s\n", "CHANNEL", "OBJECT", "SIZE");
 	json_array_foreach(objects, i, item) {
 		printf("%-16s %-24s %12lld\n", text(item, "channel"),
-		       text(item, "object"), (long long)number(item, "size"));
+		       text(item, "name"), (long long)number(item, "size"));
 	}
 }
 

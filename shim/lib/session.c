@@ -144,8 +144,16 @@ static ssize_t receive(struct sivshmem_session *s, void *message, size_t size,
 }
 
 static int bad_host(struct sivshmem_session *s, int rc,
-		    enum sivshmem_cert_error reason)
+		    enum sivshmem_cert_error reason, const struct sivp_cert *own)
 {
+	char t[32];
+
+	/* no host gets AUTH that may have been set back to an old time */
+	if (rc == -EKEYREJECTED && reason == SIVSHMEM_CERT_NOT_YET_VALID)
+		return sivshmem_error_set(&s->err, rc,
+			"by the host's clock a certificate is not valid yet: this service's is "
+			"not valid before %s; wait, or set the host's clock",
+			when(own->not_before, t));
 	if (rc == -EKEYREJECTED)
 		return sivshmem_error_set(&s->err, rc,
 			"the host is not the one that %s/" SIVSHMEM_ROOT_FILE
@@ -178,7 +186,7 @@ static int handshake(struct sivshmem_session *s,
 	rc = sivshmem_hs_client_auth(hs, message, (size_t)n, bundle, s->host,
 				     &auth, &s->info.host_time, &reason);
 	if (rc)
-		return bad_host(s, rc, reason);
+		return bad_host(s, rc, reason, &bundle->chain.cert[0]);
 	s->info.id = hs->session;
 	rc = sivshmem_transport_send(&s->transport, &auth, sizeof(auth), deadline);
 	if (rc)
@@ -188,7 +196,7 @@ static int handshake(struct sivshmem_session *s,
 		return (int)n;
 	rc = sivshmem_hs_client_ready(hs, message, (size_t)n, &ready, &s->secret->keys);
 	if (rc)
-		return bad_host(s, rc, reason);
+		return bad_host(s, rc, reason, &bundle->chain.cert[0]);
 	if (ready.status == SIVP_REFUSED)
 		return refused(s, &bundle->chain.cert[0], s->info.host_time, &ready);
 	if (ready.status != SIVP_OK)
