@@ -8,7 +8,10 @@ setup() {
 	D=$(mktemp -d)
 	printf 'map /m-* main\n' >"$D/map"
 }
-teardown() { rm -rf "$D"; }
+teardown() {
+	rm -rf "$D"
+	rm -f ${SUID:+"$SUID"} ${SUID_LIB:+"$SUID_LIB"}
+}
 
 # under the shim, with $D/map
 shimmed() {
@@ -117,6 +120,59 @@ bad_map() {
 	has "chmod 600"
 }
 
+# false_host KIND: what listens on the socket is no daemon
+false_host() {
+	python3 - "$D/local.sock" "$1" 3>&- <<'P' &
+import array, os, socket, struct, sys, time
+path, kind = sys.argv[1:]
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.bind(path)
+s.listen(8)
+end = time.time() + 30
+while time.time() < end:
+    c, _ = s.accept()
+    hello = c.recv(4096)
+    assert len(hello) == 48
+    if kind == "silent": time.sleep(30)
+    elif kind == "hangup": c.close()
+    elif kind == "random": c.send(os.urandom(792))
+    elif kind == "shaped": c.send(struct.pack("<HHIHHI", 2, 0, 784, 1, 0, 1) + os.urandom(776))
+    elif kind == "zerokey": c.send(struct.pack("<HHIHHI", 2, 0, 784, 1, 0, 1) + bytes(24 + 32) + os.urandom(720))
+    elif kind == "big": c.send(bytes(9000))
+    elif kind == "abort": c.send(struct.pack("<HHIII", 7, 0, 8, 1, 0))
+    elif kind == "version": c.send(struct.pack("<HHIII", 7, 0, 8, 3, 0))
+    elif kind == "busy": c.send(struct.pack("<HHIII", 7, 0, 8, 2, 0)); c.close()
+    elif kind == "fds":
+        fds = array.array("i", [0] * 3)
+        for i in range(40):
+            try: c.sendmsg([struct.pack("<HHIQ", 8, 0, 8, i)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+            except OSError: break
+        c.close()
+P
+	FAKE=$!
+	wait_for 10 test -S "$D/local.sock"
+}
+
+@test "shim: a host that is none: refused or down, in bounded time, nothing local" {
+	requires python3
+	sivshmem-ca --dir "$D/ca" init --host testhost >/dev/null
+	sivshmem-ca --dir "$D/ca" issue t/maker --out "$D/id" >/dev/null 2>&1
+	local kind want
+	for kind in hangup:EHOSTDOWN random:EACCES shaped:EACCES zerokey:EACCES big:EACCES \
+		abort:EACCES version:EACCES fds:EHOSTDOWN busy:EHOSTDOWN silent:EHOSTDOWN; do
+		want=${kind#*:}
+		echo "kind $kind"
+		false_host "${kind%:*}"
+		SECONDS=0
+		shimmed 0 shmtool fails "$want" open /m-x rwc , fails ENOENT open /sivshmem-none r
+		[ $SECONDS -le 12 ]
+		has "sivshmem: shm_open"
+		[ ! -e /dev/shm/m-x ]
+		kill $FAKE
+		rm "$D/local.sock"
+	done
+}
+
 @test "map: errors name file, line and value, and deny everything" {
 	bad_map 'map /a one\nmpa /b two\n' "$D/map:2: expected identity, transport, host or map, got 'mpa'"
 	bad_map 'map /a\n' "$D/map:1: a value is missing after the last word, got '/a'"
@@ -167,15 +223,16 @@ bad_map() {
 @test "map: the environment is ignored in a program with more rights" {
 	requires root
 	# a set-user-ID copy, and the shim where the loader takes it from then
-	local lib=/usr/lib/x86_64-linux-gnu/libsivshmem-shim-test$$.so
-	install -m 4755 "$BUILD/libsivshmem-shim.so" "$lib"
-	install -m 4755 "$BUILD/tools/shmtool" "/usr/local/bin/sivshmem-suid$$"
+	SUID=/usr/local/bin/sivshmem-suid$$
+	SUID_LIB=$(ldd "$BUILD/tools/shmtool" | awk '/libc\.so/ { print $3 }')
+	SUID_LIB=${SUID_LIB%/*}/libsivshmem-shim-test$$.so
+	install -m 4755 "$BUILD/libsivshmem-shim.so" "$SUID_LIB"
+	install -m 4755 "$BUILD/tools/shmtool" "$SUID"
 	printf 'map * x y z\n' >"$D/map"
 	chmod 755 "$D"
 	run timeout 10 setpriv --reuid 65534 --regid 65534 --clear-groups env \
-		LD_PRELOAD="${lib##*/}" SIVSHMEM_MAP="$D/map" SIVSHMEM_DEBUG=all \
-		"/usr/local/bin/sivshmem-suid$$" fails ENOENT open /sivshmem-none$$ r
-	rm -f "$lib" "/usr/local/bin/sivshmem-suid$$"
+		LD_PRELOAD="${SUID_LIB##*/}" SIVSHMEM_MAP="$D/map" SIVSHMEM_DEBUG=all \
+		"$SUID" fails ENOENT open /sivshmem-none$$ r
 	echo "$status: $output"
 	[ "$status" -eq 0 ]
 	has "SIVSHMEM_MAP not set"

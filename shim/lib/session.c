@@ -123,8 +123,11 @@ static int status_error(struct sivshmem_session *s, uint32_t status)
 		return sivshmem_error_set(&s->err, -EPROTONOSUPPORT,
 			"the host speaks another version of the protocol; "
 			"install matching versions");
+	if (!s->info.id)
+		return sivshmem_error_set(&s->err, -EACCES,
+			"the host refused the handshake; its audit log has the reason");
 	return sivshmem_error_set(&s->err, -EACCES,
-		"the host refused the handshake; its audit log has the reason "
+		"the host ended the session; its audit log has the reason "
 		"(session %" PRIu64 ")", s->info.id);
 }
 
@@ -219,6 +222,7 @@ static int attempt(struct sivshmem_session *s,
 
 	if (rc)
 		return rc;
+	s->info.id = 0;
 	rc = handshake(s, bundle, deadline);
 	sivshmem_hs_wipe(&s->secret->hs);
 	if (rc) {
