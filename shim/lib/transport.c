@@ -14,6 +14,8 @@
 #include <sivshmem/sivshmem.h>
 
 #define HIGH_FD		900
+/* how long a host that just restarts may take to be up again */
+#define UP_MS		3000
 
 int64_t sivshmem_now_ms(void)
 {
@@ -61,17 +63,26 @@ int sivshmem_transport_adopt(struct sivshmem_transport *t, int fd)
 	return 0;
 }
 
+static int open_dev(struct sivshmem_transport *t, int64_t patience,
+		    int64_t deadline, struct sivshmem_error *err)
+{
+	int64_t up_by = sivshmem_now_ms() + patience;
+
+	return sivshmem_dev_open(t, up_by < deadline ? up_by : deadline, err);
+}
+
 static int open_auto(struct sivshmem_transport *t, int64_t deadline,
 		     struct sivshmem_error *err)
 {
 	bool socket_there = !access(SIVSHMEM_DEFAULT_SOCKET, F_OK);
+	int rc = -ENOENT;
 
-	if (sivshmem_dev_up())
-		return sivshmem_dev_open(t, deadline, err);
-	if (socket_there)
-		return sivshmem_unix_open(t, SIVSHMEM_DEFAULT_SOCKET, deadline, err);
 	if (sivshmem_dev_there())
-		return sivshmem_dev_open(t, deadline, err);
+		rc = open_dev(t, socket_there ? 0 : UP_MS, deadline, err);
+	if (rc && socket_there)
+		return sivshmem_unix_open(t, SIVSHMEM_DEFAULT_SOCKET, deadline, err);
+	if (rc != -ENOENT)
+		return rc;
 	return sivshmem_error_set(err, -EHOSTDOWN,
 		"neither /dev/sivshmem nor " SIVSHMEM_DEFAULT_SOCKET " is there; "
 		"in a VM load sivshmem.ko, on the host start sivshmem-cad");
@@ -85,7 +96,7 @@ int sivshmem_transport_open(struct sivshmem_transport *t, const char *where,
 	if (!strcmp(where, "auto"))
 		return open_auto(t, deadline, err);
 	if (!strcmp(where, "dev"))
-		return sivshmem_dev_open(t, deadline, err);
+		return open_dev(t, UP_MS, deadline, err);
 	if (!strncmp(where, "unix:", 5))
 		return sivshmem_unix_open(t, where + 5, deadline, err);
 	return sivshmem_error_set(err, -EINVAL,

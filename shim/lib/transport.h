@@ -67,10 +67,8 @@ int sivshmem_transport_wait(const struct sivshmem_transport *t, short events,
 	int64_t deadline);
 
 /* The two carriers; each fills t with an open fd, or returns -errno. */
-int sivshmem_dev_open(struct sivshmem_transport *t, int64_t deadline,
-	struct sivshmem_error *err);
-/* true: the device is there and the host answers */
-bool sivshmem_dev_up(void);
+int sivshmem_dev_open(struct sivshmem_transport *t, int64_t up_by,
+	struct sivshmem_error *err);	/* -EHOSTDOWN: not up by then */
 bool sivshmem_dev_there(void);
 int sivshmem_unix_open(struct sivshmem_transport *t, const char *path,
 	int64_t deadline, struct sivshmem_error *err);

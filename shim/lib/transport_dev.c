@@ -10,8 +10,6 @@
 
 #include <sivshmem/uapi.h>
 
-/* how long a host that just restarts may take to be up again */
-#define UP_MS		3000
 #define UP_POLL_MS	20
 
 static int dev_send(struct sivshmem_transport *t, const void *message,
@@ -81,20 +79,6 @@ bool sivshmem_dev_there(void)
 	return !access(SIVSHMEM_DEVICE, F_OK);
 }
 
-bool sivshmem_dev_up(void)
-{
-	struct sivshmem_info info;
-	int fd = open(SIVSHMEM_DEVICE, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	bool up;
-
-	if (fd < 0)
-		return false;
-	up = get_info(fd, &info) && info.version == SIVSHMEM_UAPI_VERSION &&
-	     info.up;
-	close(fd);
-	return up;
-}
-
 static int say_open(int e, struct sivshmem_error *err)
 {
 	switch (e) {
@@ -129,10 +113,9 @@ static int check_info(const struct sivshmem_info *info, bool known,
 	return 0;
 }
 
-int sivshmem_dev_open(struct sivshmem_transport *t, int64_t deadline,
+int sivshmem_dev_open(struct sivshmem_transport *t, int64_t up_by,
 		      struct sivshmem_error *err)
 {
-	int64_t patience = sivshmem_now_ms() + UP_MS;
 	struct sivshmem_info info;
 	bool known;
 	int fd, rc;
@@ -140,10 +123,8 @@ int sivshmem_dev_open(struct sivshmem_transport *t, int64_t deadline,
 	fd = open(SIVSHMEM_DEVICE, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return say_open(errno, err);
-	if (patience > deadline)
-		patience = deadline;
 	while ((known = get_info(fd, &info)) && !info.up &&
-	       sivshmem_now_ms() < patience)
+	       sivshmem_now_ms() < up_by)
 		sivshmem_sleep_ms(UP_POLL_MS);
 	rc = check_info(&info, known, err);
 	if (rc) {
