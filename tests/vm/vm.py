@@ -200,7 +200,11 @@ class Vm:
                 [f"{HERE}/keeper.py", self.dir, self.name, str(owner), f"{self.opt['bound']:.0f}"] + qemu,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         end = time.monotonic() + 10
-        while not os.path.exists(self.path("sock")) and not keeper.poll() and time.monotonic() < end:
+        while keeper.poll() is None and time.monotonic() < end:
+            s = self.connect()          # the socket is there before it listens
+            if s:
+                s.close()
+                break
             time.sleep(0.005)
         try:
             self.ask(b"w", BOOT)
