@@ -317,7 +317,6 @@ mem.close(); mem.unlink()'
 		kill -9 $p
 		wait $p 2>/dev/null
 	done; true'
-	# some of them died between HELLO and READY, some had the object
 	wait_for 20 no_sessions
 	run_x a open /m-hs rwc , unlink /m-hs
 }
