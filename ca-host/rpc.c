@@ -35,6 +35,9 @@ static int do_session(struct domain *d, const struct priv_request *q)
 		return ENOENT;		/* local ones begin with a connection */
 	if (s && d->vm && !q->session_open.again)
 		return EEXIST;
+	/* its grants are gone: the guest must not go on with their pages */
+	if (!s && q->session_open.again)
+		return ESTALE;
 	if (!s)
 		s = session_create(d, q->session, &q->session_open.who, -1);
 	if (!s)
@@ -158,7 +161,8 @@ static void fill_grant(const struct grant *g)
 	memcpy(out->name, o->name, sizeof(out->name));
 	store_describe(g, &out->object);
 	reply_extents = o->extent_count;
-	memcpy(reply->extents, o->extents, o->extent_count * sizeof(*o->extents));
+	if (o->extent_count)
+		memcpy(reply->extents, o->extents, o->extent_count * sizeof(*o->extents));
 }
 
 static int send_memfd(const struct session *s, const struct grant *g)

@@ -188,7 +188,9 @@ static void announce(const struct object *o, const struct domain *except)
 		memset(&message.event, 0, sizeof(message.event));
 		message.event.type = PRIV_EVENT_OBJECT;
 		store_describe(g, &message.event.object);
-		memcpy(message.extents, o->extents, o->extent_count * sizeof(*o->extents));
+		if (o->extent_count)
+			memcpy(message.extents, o->extents,
+			       o->extent_count * sizeof(*o->extents));
 		/* a hint: one that is lost costs its kernel a question later */
 		domain_send(d, &message.event, o->extent_count, -1);
 	}

@@ -491,9 +491,8 @@ static struct file *channel_file(struct siv_grant *g, u32 flags)
 		return file;
 	}
 	file->f_path.dentry->d_fsdata = g;
-	file->f_mode |= FMODE_LSEEK | FMODE_PREAD;
-	if (flags & SIVSHMEM_FD_WRITE)
-		file->f_mode |= FMODE_PWRITE;
+	/* as open(2) does; whether it may write at all is FMODE_WRITE's to say */
+	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
 	return file;
 }
 

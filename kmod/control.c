@@ -333,8 +333,10 @@ static bool in_epoch(void)
 	return true;
 }
 
+/* The host will forget every grant, so no page may stay mapped. */
 static void begin_anew(const char *why)
 {
+	siv_sessions_end_all();
 	mutex_lock(&ctl.tx);
 	start_over(why);
 	mutex_unlock(&ctl.tx);
@@ -355,6 +357,9 @@ static void drain(struct work_struct *work)
 		if (got <= 0)
 			break;
 	}
+	/* a host that restarts resets its indices before it says so */
+	if (got < 0 && smp_load_acquire(&ctl.page->host_epoch) != ctl.epoch)
+		got = 1;
 	if (got < 0)
 		begin_anew("the host's control ring makes no sense");
 again:

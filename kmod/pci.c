@@ -21,6 +21,11 @@ void siv_link_put(struct siv_link *link)
 	kref_put(&link->ref, link_free);
 }
 
+static void link_put_action(void *link)
+{
+	siv_link_put(link);
+}
+
 struct siv_link *siv_link_get(u32 position)
 {
 	struct siv_link *link, *found = NULL;
@@ -92,6 +97,7 @@ static int probe_link(struct pci_dev *pdev, u32 position)
 {
 	struct siv_link *link;
 	void *kva;
+	int err;
 
 	link = kzalloc(sizeof(*link), GFP_KERNEL);
 	if (!link)
@@ -104,13 +110,20 @@ static int probe_link(struct pci_dev *pdev, u32 position)
 	link->huge = maps_write_back(link->start);
 	if (!link->huge)
 		dev_warn(&pdev->dev, "memory below 4 GiB: no 2 MiB mappings; give the root port pref64-reserve=1G\n");
+	/* pgmap is in use until devres has run: keep link until after that */
+	err = devm_add_action(&pdev->dev, link_put_action, link);
+	if (err) {
+		siv_link_put(link);
+		return err;
+	}
+	kref_get(&link->ref);
 	link->pgmap.type = MEMORY_DEVICE_GENERIC;
 	link->pgmap.range.start = link->start;
 	link->pgmap.range.end = link->start + link->length - 1;
 	link->pgmap.nr_range = 1;
 	kva = devm_memremap_pages(&pdev->dev, &link->pgmap);
 	if (IS_ERR(kva)) {
-		kfree(link);
+		siv_link_put(link);
 		return PTR_ERR(kva);
 	}
 	pci_set_drvdata(pdev, link);

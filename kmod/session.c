@@ -248,6 +248,16 @@ void siv_session_end(struct siv_session *s, int error, bool revoke)
 			siv_grant_revoke(g);
 }
 
+void siv_sessions_end_all(void)
+{
+	struct siv_session *s;
+
+	mutex_lock(&siv_lock);
+	list_for_each_entry(s, &siv_sessions, node)
+		siv_session_end(s, -ECONNRESET, true);
+	mutex_unlock(&siv_lock);
+}
+
 /*
  * The host begins an epoch: it has lost every handshake, but not the grants,
  * which it must be told of again.

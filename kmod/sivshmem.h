@@ -118,6 +118,7 @@ struct siv_session *siv_session_find(u64 id);		/* siv_lock held */
 void siv_session_deliver(u64 id, const void *message, u32 length);
 void siv_session_end(struct siv_session *s, int error, bool revoke);
 void siv_sessions_reset(void);				/* a new epoch */
+void siv_sessions_end_all(void);			/* all grants are dead */
 int siv_session_announce(struct siv_session *s, u16 flags);
 
 /* channel.c */

@@ -82,7 +82,9 @@ refused() {
 
 @test "refusal: an expired certificate, and one not yet valid" {
 	refused expired 'expired'
-	refused early 'not valid yet'
+	# the library compares it with the host's signed clock before it goes on
+	run_x tool b early fails EACCES open /m-x r
+	has "not valid yet"
 }
 
 @test "refusal: a certificate bound to another VM" { refused elsewhere 'VM'; }
@@ -145,9 +147,9 @@ refused() {
 }
 
 @test "refusal: root in the guest with no key of its own gets nothing" {
-	run_x "$VM" exec b --dir "$W" --env LD_PRELOAD=$F/libsivshmem-shim.so \
-		--env SIVSHMEM_MAP=$F/shim.conf --env SIVSHMEM_IDENTITY=/nonexistent -- \
-		$F/shmtool fails EACCES open /m-x r
+	run_x in_vm b sh -c "echo 'map /m-* main' >/tmp/root.conf
+		LD_PRELOAD=$F/libsivshmem-shim.so SIVSHMEM_MAP=/tmp/root.conf \
+		SIVSHMEM_IDENTITY=/nonexistent $F/shmtool fails EACCES open /m-x r"
 	has "/nonexistent"
 }
 

@@ -134,5 +134,6 @@ b() { tool b peer "$@"; }
 ro() { tool b reader "$@"; }
 
 no_splats() { # VM: the kernel had nothing to complain about
-	! in_vm "$1" dmesg | grep -E 'BUG|WARNING|Oops|Call Trace|general protection|KASAN|refcount_t'
+	in_vm "$1" dmesg >"$W/dmesg-$1"
+	! grep -E -A30 'BUG|WARNING|Oops|Call Trace|general protection|KASAN|refcount_t' "$W/dmesg-$1"
 }
