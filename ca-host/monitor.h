@@ -33,6 +33,9 @@ int64_t loop_now(void);		/* ms, monotonic */
 /* --- sessions and grants, as the monitor knows them --- */
 struct object;
 struct domain;
+LIST_HEAD(grant_list, grant);
+LIST_HEAD(session_list, session);
+LIST_HEAD(object_list, object);
 
 struct session {
 	LIST_ENTRY(session) node;
@@ -45,7 +48,7 @@ struct session {
 	int conn;			/* local: to send memfds on; else -1 */
 	int64_t since;
 	uint32_t grant_count;
-	LIST_HEAD(, grant) grants;
+	struct grant_list grants;
 };
 
 struct grant {
@@ -68,7 +71,7 @@ struct object {
 	uint32_t extent_count;
 	struct sivring_extent *extents;
 	uint32_t grant_count;
-	LIST_HEAD(, grant) grants;
+	struct grant_list grants;
 };
 
 /* --- hub.c: the sockets that QEMU connects to --- */
@@ -95,7 +98,7 @@ struct domain {
 	int event;
 	bool up;			/* a QEMU holds the control device */
 	uint32_t session_count;
-	LIST_HEAD(, session) sessions;
+	struct session_list sessions;
 	struct device control;
 };
 int domains_start(void);

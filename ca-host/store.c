@@ -16,8 +16,8 @@
 
 #define GRANT_BUCKETS	4096
 
-static LIST_HEAD(, object) *objects;		/* per channel */
-static LIST_HEAD(, grant) grants[GRANT_BUCKETS];
+static struct object_list *objects;		/* per channel */
+static struct grant_list grants[GRANT_BUCKETS];
 static uint64_t last_object, last_grant, last_generation;
 
 int store_start(void)
