@@ -29,12 +29,20 @@ static inline int compare_doubles(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Sorts v. Prints `"NAME":{"median":..,"p25":..,"p75":..,"n":..}`. */
+/*
+ * Sorts v. Prints `"NAME":{"median":..,"p25":..,"p75":..,"lo":..,"hi":..,"n":..}`;
+ * lo..hi holds the true median with 95 % confidence (order statistics).
+ */
 static inline void print_spread(const char *name, double *v, size_t n)
 {
+	size_t half = (size_t)(0.98 * __builtin_sqrt((double)n)) + 1;
+	size_t mid = n / 2, lo = mid > half ? mid - half : 0;
+	size_t hi = mid + half < n ? mid + half : n - 1;
+
 	qsort(v, n, sizeof(*v), compare_doubles);
-	printf("\"%s\":{\"median\":%.4g,\"p25\":%.4g,\"p75\":%.4g,\"n\":%zu}",
-	       name, v[n / 2], v[n / 4], v[n * 3 / 4], n);
+	printf("\"%s\":{\"median\":%.5g,\"p25\":%.5g,\"p75\":%.5g,"
+	       "\"lo\":%.5g,\"hi\":%.5g,\"n\":%zu}",
+	       name, v[mid], v[n / 4], v[n * 3 / 4], v[lo], v[hi], n);
 }
 
 /*
