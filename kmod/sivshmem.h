@@ -82,6 +82,11 @@ static inline struct siv_object *siv_object_of(struct inode *inode)
 	return container_of(inode, struct siv_object, inode);
 }
 
+static inline struct siv_grant *siv_grant_of(const struct dentry *dentry)
+{
+	return dentry->d_fsdata;
+}
+
 /* pci.c */
 int siv_pci_init(void);
 void siv_pci_exit(void);
@@ -121,20 +126,36 @@ void siv_sessions_reset(void);				/* a new epoch */
 void siv_sessions_end_all(void);			/* all grants are dead */
 int siv_session_announce(struct siv_session *s, u16 flags);
 
-/* channel.c */
+/* channel.c: the pseudo filesystem */
+extern struct super_block *siv_super;
 int siv_channel_init(void);
 void siv_channel_exit(void);
+struct file *siv_channel_file(struct siv_grant *grant, u32 flags);
+
+/* grant.c */
 int siv_grant_take(u64 session, const void *payload, u32 length);
 void siv_grant_put(struct siv_grant *grant);
 void siv_grant_release_object(struct siv_grant *grant);
 int siv_grant_fd(struct siv_session *s, struct sivshmem_grant_fd *arg);
 void siv_grant_entry(const struct siv_grant *g, struct sivshmem_entry *e);
-void siv_grant_revoke(struct siv_grant *grant);
+void siv_grant_revoke(struct siv_grant *grant);		/* siv_lock held */
 void siv_grant_revoke_id(u64 id);
+/* Ask the host; the object is up to date when they return 0. */
+int siv_grant_stat(struct siv_grant *grant);
+int siv_grant_resize(struct siv_grant *grant, u64 size, bool grow_only);
+
+/* object.c */
+bool siv_object_fits(const struct sivring_object *m, u32 room);
+struct siv_object *siv_object_get(const struct sivring_grant *g,
+				  const struct sivring_extent *extents);
 int siv_object_apply(const struct sivring_object *o,
 		     const struct sivring_extent *extents, u32 room);
+void siv_object_evict(struct inode *inode);
 void siv_objects_drop_link(struct siv_link *link);
-int siv_grant_stat(struct siv_grant *grant);
+
+/* file.c */
+extern const struct file_operations siv_file_fops;
+extern const struct inode_operations siv_file_iops;
 
 /* fault.c */
 extern const struct vm_operations_struct siv_vm_ops;

@@ -4,6 +4,7 @@
 # own (kbuild writes beside its sources, and two kernels must not mix).
 set -eu
 cd "$(dirname "$0")/.."
+unset MAKEFLAGS MFLAGS		# a job server of the outer make is none of kbuild's
 kernel=$1 out=$2
 eval "$(tests/kernels.sh --env "$kernel")"
 mkdir -p "$out/kmod" "$out/include"

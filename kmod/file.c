@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What a process may do with a channel's fd; each asks the grant on its dentry. */
+#include <linux/types.h>		/* falloc.h needs it, and does not say so */
+#include <linux/falloc.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/uio.h>
+#include "compat.h"
+#include "sivshmem.h"
+
+static int channel_open(struct inode *inode, struct file *file)
+{
+	struct siv_grant *g = siv_grant_of(file->f_path.dentry);
+
+	if (!g)
+		return -ENXIO;
+	if (READ_ONCE(g->revoked))
+		return -EKEYREVOKED;
+	if ((file->f_mode & FMODE_WRITE) && !(g->rights & SIVSHMEM_RIGHT_WRITE))
+		return -EACCES;
+	return 0;
+}
+
+static int channel_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	int err = siv_vma_check(vma, siv_grant_of(file->f_path.dentry));
+
+	if (!err)
+		file_accessed(file);
+	return err;
+}
+
+static loff_t channel_llseek(struct file *file, loff_t offset, int whence)
+{
+	if (whence == SEEK_END)
+		siv_grant_stat(siv_grant_of(file->f_path.dentry));
+	return generic_file_llseek(file, offset, whence);
+}
+
+/*
+ * The page at pos, kept from going away with its device. The semaphore is not
+ * held while user memory is touched: that may be a mapping of this very file.
+ */
+static struct dev_pagemap *page_at(struct siv_object *o, loff_t pos, struct page **page)
+{
+	unsigned long index = pos >> PAGE_SHIFT;
+	struct dev_pagemap *map = NULL;
+
+	down_read(&o->sem);
+	if (index < o->count && pos < i_size_read(&o->inode)) {
+		map = get_dev_pagemap(o->pfns[index], NULL);
+		*page = pfn_to_page(o->pfns[index]);
+	}
+	up_read(&o->sem);
+	return map;
+}
+
+static size_t copy_once(struct siv_object *o, loff_t pos, struct iov_iter *iter,
+			bool to_user)
+{
+	size_t offset = offset_in_page(pos), n, done;
+	struct dev_pagemap *map;
+	struct page *page;
+
+	n = min_t(u64, PAGE_SIZE - offset, i_size_read(&o->inode) - pos);
+	n = min(n, iov_iter_count(iter));
+	map = page_at(o, pos, &page);
+	if (!map)
+		return 0;
+	done = to_user ? copy_page_to_iter(page, offset, n, iter) :
+			 copy_page_from_iter(page, offset, n, iter);
+	put_dev_pagemap(map);
+	return done;
+}
+
+static ssize_t copy_all(struct kiocb *iocb, struct iov_iter *iter, bool to_user)
+{
+	struct siv_object *o = siv_object_of(file_inode(iocb->ki_filp));
+	ssize_t total = 0;
+	size_t n;
+
+	while (iov_iter_count(iter) && iocb->ki_pos < i_size_read(&o->inode)) {
+		n = copy_once(o, iocb->ki_pos, iter, to_user);
+		if (!n)
+			return total ? total : -EFAULT;
+		iocb->ki_pos += n;
+		total += n;
+		if (fatal_signal_pending(current))
+			break;
+		cond_resched();
+	}
+	return total;
+}
+
+static ssize_t channel_read(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct siv_grant *g = siv_grant_of(iocb->ki_filp->f_path.dentry);
+	struct inode *inode = file_inode(iocb->ki_filp);
+
+	if (READ_ONCE(g->revoked))
+		return -EKEYREVOKED;
+	if (iocb->ki_pos < 0)
+		return -EINVAL;
+	if (iocb->ki_pos + iov_iter_count(to) > i_size_read(inode))
+		siv_grant_stat(g);
+	return copy_all(iocb, to, true);
+}
+
+static ssize_t channel_write(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct siv_grant *g = siv_grant_of(iocb->ki_filp->f_path.dentry);
+	struct inode *inode = file_inode(iocb->ki_filp);
+	ssize_t n;
+	int err = 0;
+
+	if (READ_ONCE(g->revoked))
+		return -EKEYREVOKED;
+	inode_lock(inode);
+	if (iocb->ki_flags & IOCB_APPEND)
+		siv_grant_stat(g);
+	n = generic_write_checks(iocb, from);
+	if (n > 0 && iocb->ki_pos + n > i_size_read(inode))
+		err = siv_grant_resize(g, iocb->ki_pos + n, true);
+	/* what fits is written even when growing was refused, as on a full disk */
+	if (n > 0 && (!err || iocb->ki_pos < i_size_read(inode)))
+		n = copy_all(iocb, from, false);
+	else if (n > 0)
+		n = err;
+	inode_unlock(inode);
+	return n;
+}
+
+static long channel_fallocate(struct file *file, int mode, loff_t offset, loff_t length)
+{
+	struct siv_grant *g = siv_grant_of(file->f_path.dentry);
+	struct inode *inode = file_inode(file);
+	int err = 0;
+
+	if (mode & ~FALLOC_FL_KEEP_SIZE)
+		return -EOPNOTSUPP;
+	inode_lock(inode);
+	siv_grant_stat(g);
+	if (offset + length > i_size_read(inode))
+		err = mode ? -EOPNOTSUPP :
+			siv_grant_resize(g, offset + length, true);
+	inode_unlock(inode);
+	return err;
+}
+
+static long channel_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct sivshmem_entry entry;
+
+	if (cmd != SIVSHMEM_IOC_OBJECT)
+		return -ENOTTY;
+	siv_grant_entry(siv_grant_of(file->f_path.dentry), &entry);
+	return copy_to_user((void __user *)arg, &entry, sizeof(entry)) ? -EFAULT : 0;
+}
+
+const struct file_operations siv_file_fops = {
+	.owner = THIS_MODULE,
+	.open = channel_open,
+	.mmap = channel_mmap,
+	.read_iter = channel_read,
+	.write_iter = channel_write,
+	.llseek = channel_llseek,
+	.fallocate = channel_fallocate,
+	.fsync = noop_fsync,
+	.unlocked_ioctl = channel_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.get_unmapped_area = thp_get_unmapped_area,
+};
+
+static int channel_setattr(siv_idmap *idmap, struct dentry *dentry, struct iattr *attr)
+{
+	struct inode *inode = d_inode(dentry);
+	int err = setattr_prepare(idmap, dentry, attr);
+
+	if (err)
+		return err;
+	if (attr->ia_valid & ATTR_SIZE) {
+		err = siv_grant_resize(siv_grant_of(dentry), attr->ia_size, false);
+		if (err)
+			return err;
+	}
+	setattr_copy(idmap, inode, attr);
+	return 0;
+}
+
+static int channel_getattr(siv_idmap *idmap, const struct path *path,
+			   struct kstat *stat, u32 mask, unsigned int flags)
+{
+	struct inode *inode = d_inode(path->dentry);
+
+	if ((flags & AT_STATX_SYNC_TYPE) != AT_STATX_DONT_SYNC)
+		siv_grant_stat(siv_grant_of(path->dentry));
+	siv_fillattr(idmap, mask, inode, stat);
+	stat->blocks = DIV_ROUND_UP(i_size_read(inode), PAGE_SIZE) << (PAGE_SHIFT - 9);
+	return 0;
+}
+
+const struct inode_operations siv_file_iops = {
+	.setattr = channel_setattr,
+	.getattr = channel_getattr,
+};
+

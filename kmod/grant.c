@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Grants: the right of one session to one object, from the host's word to an fd. */
+#include <linux/file.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include "sivshmem.h"
+
+static void grant_free(struct kref *ref)
+{
+	struct siv_grant *g = container_of(ref, struct siv_grant, ref);
+
+	mutex_lock(&siv_lock);
+	list_del(&g->node);
+	mutex_unlock(&siv_lock);
+	siv_outbox_grant_free(g);
+}
+
+void siv_grant_put(struct siv_grant *grant)
+{
+	kref_put(&grant->ref, grant_free);
+}
+
+void siv_grant_release_object(struct siv_grant *grant)
+{
+	if (grant->object)
+		iput(&grant->object->inode);
+	grant->object = NULL;
+}
+
+/* siv_lock held. Others that hold the object fault their pages in again. */
+void siv_grant_revoke(struct siv_grant *grant)
+{
+	struct siv_object *o = grant->object;
+
+	WRITE_ONCE(grant->revoked, true);
+	/* a fault that did not see it yet must be through before the unmapping */
+	down_write(&o->sem);
+	up_write(&o->sem);
+	unmap_mapping_range(o->inode.i_mapping, 0, 0, 1);
+}
+
+void siv_grant_revoke_id(u64 id)
+{
+	struct siv_grant *g;
+
+	mutex_lock(&siv_lock);
+	list_for_each_entry(g, &siv_grants, node)
+		if (g->id == id)
+			siv_grant_revoke(g);
+	mutex_unlock(&siv_lock);
+}
+
+void siv_grant_entry(const struct siv_grant *g, struct sivshmem_entry *e)
+{
+	const struct siv_session *s = g->session;
+
+	memset(e, 0, sizeof(*e));
+	e->session = s->id;
+	e->grant = g->id;
+	e->object = g->object->id;
+	e->generation = g->object->generation;
+	e->size = i_size_read(&g->object->inode);
+	e->uid = s->who.uid;
+	e->gid = s->who.gid;
+	e->pid = s->who.pid;
+	e->rights = g->rights;
+	e->revoked = READ_ONCE(g->revoked);
+	memcpy(e->comm, s->who.comm, sizeof(e->comm));
+	memcpy(e->channel, g->channel, sizeof(e->channel));
+	memcpy(e->name, g->name, sizeof(e->name));
+}
+
+int siv_grant_resize(struct siv_grant *grant, u64 size, bool grow_only)
+{
+	struct sivring_resize resize = {
+		.grant = grant->id, .size = size, .grow_only = grow_only,
+	};
+
+	if (READ_ONCE(grant->revoked))
+		return -EKEYREVOKED;
+	if (!(grant->rights & SIVSHMEM_RIGHT_WRITE))
+		return -EACCES;
+	return siv_control_call(SIVRING_RESIZE, &resize, sizeof(resize));
+}
+
+/* Bring the cached size up to date; the cache serves while the host is down. */
+int siv_grant_stat(struct siv_grant *grant)
+{
+	struct sivring_release stat = { .grant = grant->id };
+
+	if (READ_ONCE(grant->revoked))
+		return -EKEYREVOKED;
+	if (!siv_control_up())
+		return 0;
+	return siv_control_call(SIVRING_STAT, &stat, sizeof(stat));
+}
+
+static bool name_valid(const char name[SIVSHMEM_NAME_LEN])
+{
+	size_t n = strnlen(name, SIVSHMEM_NAME_LEN);
+
+	return n && n < SIVSHMEM_NAME_LEN;
+}
+
+static bool grant_valid(const struct sivring_grant *m, u32 length)
+{
+	return length >= sizeof(*m) && m->grant && name_valid(m->channel) &&
+	       name_valid(m->name) && !(m->rights & ~SIVSHMEM_RIGHTS_ALL) &&
+	       (m->rights & SIVSHMEM_RIGHT_READ) &&
+	       siv_object_fits(&m->object, length - sizeof(*m));
+}
+
+static struct siv_session *session_for(u64 id)
+{
+	struct siv_session *s;
+
+	mutex_lock(&siv_lock);
+	s = siv_session_find(id);
+	if (s && (s->closed || !kref_get_unless_zero(&s->ref)))
+		s = NULL;
+	mutex_unlock(&siv_lock);
+	return s;
+}
+
+int siv_grant_take(u64 session, const void *payload, u32 length)
+{
+	const struct sivring_grant *m = payload;
+	struct siv_session *s;
+	struct siv_object *o;
+	struct siv_grant *g;
+	bool closed;
+
+	if (!grant_valid(m, length))
+		return -EBADMSG;
+	s = session_for(session);
+	if (!s) {
+		siv_outbox_release(session, m->grant);
+		return 0;
+	}
+	g = kzalloc(sizeof(*g), GFP_KERNEL);
+	o = g ? siv_object_get(m, (const void *)(m + 1)) : ERR_PTR(-ENOMEM);
+	if (IS_ERR(o)) {
+		pr_err_ratelimited("sivshmem: cannot take a grant of %.64s: error %ld\n",
+				   m->channel, PTR_ERR(o));
+		kfree(g);
+		siv_outbox_release(session, m->grant);
+		siv_session_put(s);
+		return PTR_ERR(o);
+	}
+	kref_init(&g->ref);
+	g->id = m->grant;
+	g->rights = m->rights;
+	g->session = s;
+	g->object = o;
+	memcpy(g->channel, m->channel, sizeof(g->channel));
+	memcpy(g->name, m->name, sizeof(g->name));
+	mutex_lock(&siv_lock);
+	closed = s->closed;
+	g->claimed = closed;
+	list_add_tail(&g->node, &siv_grants);
+	mutex_unlock(&siv_lock);
+	if (closed)
+		siv_grant_put(g);
+	return 0;
+}
+
+/* The session's own reference passes to the dentry; a grant is claimed once. */
+static struct siv_grant *claim(struct siv_session *s, u64 id)
+{
+	struct siv_grant *g, *found = NULL;
+
+	mutex_lock(&siv_lock);
+	list_for_each_entry(g, &siv_grants, node) {
+		if (g->session == s && g->id == id && !g->claimed) {
+			g->claimed = true;
+			found = g;
+			break;
+		}
+	}
+	mutex_unlock(&siv_lock);
+	return found;
+}
+
+static void unclaim(struct siv_grant *g)
+{
+	mutex_lock(&siv_lock);
+	g->claimed = false;
+	mutex_unlock(&siv_lock);
+}
+
+int siv_grant_fd(struct siv_session *s, struct sivshmem_grant_fd *arg)
+{
+	struct siv_grant *g;
+	struct file *file;
+	int fd;
+
+	if (arg->flags & ~(SIVSHMEM_FD_WRITE | SIVSHMEM_FD_CLOEXEC))
+		return -EINVAL;
+	g = claim(s, arg->grant);
+	if (!g)
+		return -ENOENT;
+	if ((arg->flags & SIVSHMEM_FD_WRITE) && !(g->rights & SIVSHMEM_RIGHT_WRITE)) {
+		unclaim(g);
+		return -EACCES;
+	}
+	fd = get_unused_fd_flags(arg->flags & SIVSHMEM_FD_CLOEXEC ? O_CLOEXEC : 0);
+	if (fd < 0) {
+		unclaim(g);
+		return fd;
+	}
+	file = siv_channel_file(g, arg->flags);
+	if (IS_ERR(file)) {
+		put_unused_fd(fd);
+		unclaim(g);
+		return PTR_ERR(file);
+	}
+	fd_install(fd, file);
+	arg->fd = fd;
+	return 0;
+}
+
+/* --- files --- */
