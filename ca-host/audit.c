@@ -13,6 +13,7 @@
 #include <bsd/err.h>
 
 static int log_fd = -1;
+static uint64_t lost;		/* lines, since the last that was written */
 
 int audit_start(const char *path)
 {
@@ -94,11 +95,36 @@ static void put_who(json_t *line, const struct audit *a)
 		put_serial(line, serial);
 }
 
+/* The next line that finds room tells how many did not. */
+static void line_lost(int error)
+{
+	if (!lost++)
+		warnc(error, "audit log: lines are being lost; make room");
+}
+
+/* Whole lines only: what did not fit is taken back. */
+static void put_line(char *text)
+{
+	size_t n = strlen(text);
+	ssize_t done;
+	off_t end;
+
+	text[n] = '\n';		/* in the place of the NUL: one write, one line */
+	done = write(log_fd, text, n + 1);
+	if (done == (ssize_t)(n + 1)) {
+		lost = 0;
+		return;
+	}
+	line_lost(done < 0 ? errno : ENOSPC);
+	end = done > 0 ? lseek(log_fd, 0, SEEK_CUR) : -1;
+	if (end >= done && end > 0 && ftruncate(log_fd, end - done))
+		warn("audit log: a line is incomplete");
+}
+
 void audit_write(const struct audit *a)
 {
 	json_t *line = json_object();
 	char *text;
-	size_t n;
 
 	put_time(line);
 	json_object_set_new(line, "event", json_string(a->event));
@@ -113,13 +139,13 @@ void audit_write(const struct audit *a)
 			    json_string(a->refused ? "refused" : "granted"));
 	if (a->reason)
 		json_object_set_new(line, "reason", json_string(a->reason));
+	if (lost)
+		json_object_set_new(line, "lost", json_integer((json_int_t)lost));
 	text = json_dumps(line, JSON_COMPACT);
 	json_decref(line);
-	if (!text)
-		errx(3, "no memory for an audit line");
-	n = strlen(text);
-	text[n] = '\n';		/* in the place of the NUL: one write, one line */
-	if (write(log_fd, text, n + 1) != (ssize_t)(n + 1))
-		warn("audit log: a line was not written; make room");
+	if (text)
+		put_line(text);
+	else
+		line_lost(ENOMEM);
 	free(text);
 }

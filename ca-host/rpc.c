@@ -193,6 +193,7 @@ static int do_open(struct session *s, const struct priv_request *q)
 		r = send_memfd(s, g);
 		if (r) {
 			reason = "the memfd could not be sent";
+			g->object->unlinked |= created;	/* nobody knows of it */
 			store_release(g);
 		}
 	}

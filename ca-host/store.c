@@ -239,7 +239,7 @@ static int make_memfd(const struct object *o)
 	int fd;
 
 	snprintf(name, sizeof(name), "sivshmem:%s/%s", o->channel->name, o->name);
-	fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	fd = memfd_create(name, MFD_CLOEXEC);	/* and nobody may seal it */
 	if (fd >= 0 && fchmod(fd, 0600)) {
 		close(fd);
 		return -1;
