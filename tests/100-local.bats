@@ -9,7 +9,11 @@ setup_file() {
 	D=$(mktemp -d "${TMPDIR:-/tmp}/sivshmem-local.XXXXXX")
 	export D
 	if [ "$(id -u)" -eq 0 ]; then U=65534; else U=$(id -u); fi
-	export U
+	# the checkout may lie where that user can't reach it, as in /root
+	mkdir "$D/bin"
+	cp -P "$BUILD"/lib*.so* "$BUILD"/sivshmem* "$BUILD"/tools/* "$TOP"/examples/python/*.py "$D/bin"
+	BUILD=$D/bin PATH=$D/bin:$PATH
+	export U BUILD PATH
 	ca_scratch "$D" <<'P'
 version = 1;
 services = (
@@ -282,9 +286,9 @@ refused() {
 
 @test "local: Python's shared_memory, both ends" {
 	requires python3
-	as maker python3 "$TOP/examples/python/cluster.py" >"$BATS_TEST_TMPDIR/a" 2>&1 &
+	as maker python3 "$D/bin/cluster.py" >"$BATS_TEST_TMPDIR/a" 2>&1 &
 	local p=$!
-	run_x as peer python3 "$TOP/examples/python/infotainment.py"
+	run_x as peer python3 "$D/bin/infotainment.py"
 	has "read 'speed=88 km/h from the cluster'"
 	wait "$p" || { cat "$BATS_TEST_TMPDIR/a"; false; }
 	grep -q "read back 'seen by infotainment: 88'" "$BATS_TEST_TMPDIR/a"
@@ -414,7 +418,7 @@ P
 	wait_for 10 grep -q 'sivshmem-cad: ready' "$E/log" || { cat "$E/log"; false; }
 	run setpriv --reuid 65534 --regid 65534 --clear-groups timeout 20 \
 		"$BUILD/sivshmem" run --map "$E/u/map" --identity "$E/u/id/maker" -- \
-		"$BUILD/tools/shmtool" open /m-u rwcx , truncate 5000 , map rw , check zero , unlink /m-u
+		"$BUILD/shmtool" open /m-u rwcx , truncate 5000 , map rw , check zero , unlink /m-u
 	echo "$output"
 	kill $cad
 	wait $cad || true
