@@ -103,7 +103,8 @@ define tool_rule
 $(BUILD)/tools/$(basename $(notdir $(1))): $(1)
 	@mkdir -p $$(@D)
 	$$(call say,CC,$$<)
-	$$(Q)$$(CC) -std=gnu17 -D_GNU_SOURCE $$(warn) $$(CFLAGS) -o $$@ $$< -lrt -pthread
+	$$(Q)$$(CC) -std=gnu17 -D_GNU_SOURCE -MMD -MP $$(warn) $$(CFLAGS) -o $$@ $$< \
+		-lrt -lm -pthread
 endef
 $(foreach t,$(tool_src),$(eval $(call tool_rule,$(t))))
 tools: $(tool_bin) $(BUILD)/tools/rogue
@@ -173,4 +174,4 @@ help:
 	@echo 'make lint install uninstall clean'
 	@echo 'Variables: BUILD PREFIX DESTDIR CFLAGS KERNEL=6.1|6.12 ACCEL=kvm|tcg V=1 SANITIZE=1'
 
--include $(shell find $(BUILD)/obj $(BUILD)/unit -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/obj $(BUILD)/unit $(BUILD)/tools -name '*.d' 2>/dev/null)
