@@ -145,22 +145,26 @@ lint:
 	@BUILD=$(abspath $(BUILD)) tests/lint.sh
 
 dest = $(DESTDIR)$(PREFIX)
+src = $(dest)/src/sivshmem-$(VERSION)
 man_pages := $(wildcard man/*.[1-8])
 install: all
 	install -d $(dest)/bin $(dest)/sbin $(DESTDIR)$(LIBDIR) $(dest)/include/sivshmem \
-		$(dest)/src/sivshmem-$(VERSION)
+		$(src)/kmod $(src)/include/sivshmem
 	install -m 755 $(BUILD)/sivshmem $(dest)/bin
 	install -m 755 $(BUILD)/sivshmem-ca $(BUILD)/sivshmem-cad $(dest)/sbin
 	install -m 755 $(BUILD)/libsivshmem.so.0 $(BUILD)/libsivshmem-shim.so $(DESTDIR)$(LIBDIR)
 	ln -sf libsivshmem.so.0 $(DESTDIR)$(LIBDIR)/libsivshmem.so
 	install -m 644 include/sivshmem/*.h $(dest)/include/sivshmem
+	install -m 644 kmod/*.[ch] kmod/Kbuild kmod/Makefile $(src)/kmod
+	install -m 644 include/sivshmem/*.h $(src)/include/sivshmem
+	sed 's/@VERSION@/$(VERSION)/' kmod/dkms.conf >$(src)/dkms.conf
 	for m in $(man_pages); do install -D -m 644 $$m \
 		$(DESTDIR)$(MANDIR)/man$${m##*.}/$${m##*/}; done
 uninstall:
 	rm -f $(dest)/bin/sivshmem $(dest)/sbin/sivshmem-ca $(dest)/sbin/sivshmem-cad \
 		$(DESTDIR)$(LIBDIR)/libsivshmem*.so* \
 		$(foreach m,$(man_pages),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(m)))/$(notdir $(m)))
-	rm -rf $(dest)/include/sivshmem $(dest)/src/sivshmem-$(VERSION)
+	rm -rf $(dest)/include/sivshmem $(src)
 
 clean:
 	rm -rf $(BUILD)/obj $(BUILD)/unit $(BUILD)/tools $(BUILD)/kmod-* $(BUILD)/run-* \

@@ -70,6 +70,17 @@ static void describe(struct sivring_session *who, pid_t pid)
 		who->start_time = ticks * (1000000000u / (unsigned int)sysconf(_SC_CLK_TCK));
 }
 
+/* No user gets more than are left for all others. */
+static bool has_share(const struct domain *d, uid_t uid)
+{
+	const struct session *s;
+	uint32_t own = 0;
+
+	LIST_FOREACH(s, &d->sessions, node)
+		own += s->who.uid == uid;
+	return own < MONITOR_SESSIONS_MAX - d->session_count;
+}
+
 static void connected(int fd)
 {
 	struct domain *d = monitor_host_domain();
@@ -87,8 +98,10 @@ static void connected(int fd)
 	who.gid = peer.gid;
 	who.pid = (uint32_t)peer.pid;
 	describe(&who, peer.pid);
-	s = session_create(d, ++last_id, &who, fd);
+	s = has_share(d, peer.uid) ? session_create(d, ++last_id, &who, fd) : NULL;
 	if (!s) {
+		audit_write(&(struct audit){ .event = "protocol", .domain = d,
+			.refused = true, .reason = "too many sessions" });
 		close(fd);
 		return;
 	}

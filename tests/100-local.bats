@@ -368,6 +368,32 @@ P
 	wait_for 20 no_sessions
 }
 
+@test "local: one user's connections leave room for the others" {
+	requires root
+	run_x python3 - "$D/run/local.sock" <<'P'
+import os, socket, sys
+os.setgroups([])
+os.setresgid(4321, 4321, 4321)
+os.setresuid(4321, 4321, 4321)
+held = []
+for i in range(900):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.connect(sys.argv[1])
+    held.append(s)
+ended = 0
+for s in held:
+    s.settimeout(0.02)
+    try:
+        ended += s.recv(10) == b""
+    except (TimeoutError, ConnectionResetError) as e:
+        ended += isinstance(e, ConnectionResetError)
+print("held", len(held) - ended)
+assert 100 < len(held) - ended <= 512
+P
+	run_x a open /m-room rwcx , unlink /m-room
+	wait_for 10 no_sessions
+}
+
 @test "local: sivshmem check and status" {
 	run_x as maker env SIVSHMEM_DEBUG= sivshmem check --connect /m-x
 	has "/m-x -> channel main"

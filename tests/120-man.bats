@@ -7,6 +7,7 @@ load helpers
 # in_world SCRIPT: run it where /etc, /run and /var/log are its own
 in_world() {
 	requires root
+	unshare --mount --propagation private true 2>/dev/null || skip "needs a mount namespace"
 	run_x unshare --mount --propagation private bash -c ". $TOP/tests/man-world.bash; $1" 3>&-
 }
 

@@ -77,6 +77,7 @@ inside() {
 	for f in /etc/resolv.conf /etc/hosts /etc/apt/apt.conf.d/*proxy*; do
 		[ ! -f "$f" ] || install -D -m 644 "$f" "$root/fs$f"
 	done
+	mount --bind "$root/fs" "$root/fs"	# a root is a mount point
 	mount -t proc proc "$root/fs/proc"
 	mount -t sysfs sysfs "$root/fs/sys"
 	mount --rbind /dev "$root/fs/dev"
