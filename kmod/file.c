@@ -166,6 +166,7 @@ const struct file_operations siv_file_fops = {
 	.llseek = channel_llseek,
 	.fallocate = channel_fallocate,
 	.fsync = noop_fsync,
+	.splice_write = iter_file_splice_write,
 	.unlocked_ioctl = channel_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.get_unmapped_area = thp_get_unmapped_area,

@@ -139,6 +139,22 @@ refused() {
 	has "fault SIGSEGV"
 }
 
+# The same attempts by one who may write show that they are attempts.
+@test "hostile: nothing turns a read-only grant into more" {
+	run_x as b reader $F/upgrade /m-x r
+	has "tried 26"
+	hasnt "through"
+	run_x as b peer $F/upgrade /m-x rw
+	local way
+	for way in pwrite mmap mprotect reopen proc-mem vm_writev ptrace sendfile splice; do
+		has "through $way"
+	done
+	hasnt "through execution"
+	run_x a open /m-x r , map r , read 0 6 , stat
+	has "read secret"
+	has "size 4096 regular"
+}
+
 @test "refusal: creating, unlinking and resizing without the right" {
 	run_x b fails EACCES open /m-mine rwc , fails EACCES unlink /m-x , \
 		open /m-x rw , fails EACCES truncate 8192
