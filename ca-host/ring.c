@@ -77,6 +77,8 @@ void wring_begin(struct wring *ring, uint64_t nonce, uint64_t epoch)
 	ring->g2h_head = ring->h2g_tail = 0;
 	ring->nonce = nonce;
 	ring->epoch = epoch;
+	/* first, so that the guest does not take reset indices for broken ones */
+	STORE(ring->page->host_epoch, 0);
 	STORE(ring->page->version, SIVRING_VERSION);
 	STORE(ring->page->magic, SIVRING_MAGIC);
 	STORE(ring->page->g2h_head, 0);

@@ -12,8 +12,8 @@
 #include <linux/statfs.h>
 #include "sivshmem.h"
 
-struct super_block *siv_super;
-static struct vfsmount *siv_mount;
+static struct vfsmount *siv_mount;	/* while pinned */
+static int pins;
 static struct kmem_cache *object_cache;
 
 static struct inode *object_alloc(struct super_block *sb)
@@ -22,6 +22,8 @@ static struct inode *object_alloc(struct super_block *sb)
 
 	if (!o)
 		return NULL;
+	INIT_LIST_HEAD(&o->node);
+	o->grants = 0;
 	init_rwsem(&o->sem);
 	o->link = NULL;
 	o->id = o->generation = o->change = 0;
@@ -79,8 +81,8 @@ static int siv_init_context(struct fs_context *fc)
 	return 0;
 }
 
-/* no .owner: the mount would hold the module for ever */
 static struct file_system_type siv_fs = {
+	.owner = THIS_MODULE,
 	.name = "sivshmem",
 	.init_fs_context = siv_init_context,
 	.kill_sb = kill_anon_super,
@@ -91,25 +93,31 @@ static void object_once(void *memory)
 	inode_init_once(&((struct siv_object *)memory)->inode);
 }
 
+int siv_channel_pin(void)
+{
+	return simple_pin_fs(&siv_fs, &siv_mount, &pins);
+}
+
+void siv_channel_unpin(void)
+{
+	simple_release_fs(&siv_mount, &pins);
+}
+
+struct inode *siv_channel_inode(void)
+{
+	return new_inode(siv_mount->mnt_sb);
+}
+
 int siv_channel_init(void)
 {
 	object_cache = kmem_cache_create("sivshmem_object", sizeof(struct siv_object),
 					 0, SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT,
 					 object_once);
-	if (!object_cache)
-		return -ENOMEM;
-	siv_mount = kern_mount(&siv_fs);
-	if (IS_ERR(siv_mount)) {
-		kmem_cache_destroy(object_cache);
-		return PTR_ERR(siv_mount);
-	}
-	siv_super = siv_mount->mnt_sb;
-	return 0;
+	return object_cache ? 0 : -ENOMEM;
 }
 
 void siv_channel_exit(void)
 {
-	kern_unmount(siv_mount);
 	rcu_barrier();		/* inodes are freed by RCU */
 	kmem_cache_destroy(object_cache);
 }

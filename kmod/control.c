@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The control device: epochs, frames in and out, requests of the kernel's own. */
 #include <linux/completion.h>
+#include <linux/delay.h>
 #include <linux/io.h>
 #include <linux/random.h>
 #include <linux/slab.h>
@@ -31,6 +32,8 @@ static struct {
 	struct siv_ring g2h, h2g;	/* h2g: by the drain work alone */
 	u64 nonce, epoch;
 	bool up;			/* WELCOME came in this epoch */
+	bool suspect;			/* a writer found g2h broken */
+	bool broken;			/* nothing counts until begin_anew() is done */
 	u32 links;
 	char vm[SIVSHMEM_VM_LEN];
 	u8 *payload;
@@ -106,23 +109,24 @@ static int put_frame(const struct sivring_frame *frame, const void *payload)
 	return err;
 }
 
-static int send_frame(const struct sivring_frame *frame, const void *payload,
-		      bool before_up)
+static int send_frame(const struct sivring_frame *frame, const void *payload)
 {
 	unsigned long end = jiffies + SIV_TIMEOUT;
 	int err;
 
 	for (;;) {
 		mutex_lock(&ctl.tx);
-		err = before_up || ctl.up ? put_frame(frame, payload) : -EHOSTDOWN;
-		mutex_unlock(&ctl.tx);
+		err = ctl.up ? put_frame(frame, payload) : -EHOSTDOWN;
 		if (err == -EBADMSG) {
-			queue_delayed_work(ctl.queue, &ctl.work, 0);
-			return -EHOSTDOWN;
+			ctl.suspect = true;
+			WRITE_ONCE(ctl.up, false);
+			mod_delayed_work(ctl.queue, &ctl.work, 0);
+			err = -EHOSTDOWN;
 		}
+		mutex_unlock(&ctl.tx);
 		if (err != -EAGAIN)
 			return err;
-		if (before_up || time_after(jiffies, end))
+		if (time_after(jiffies, end))
 			return -EHOSTDOWN;
 		/* the host does not ring when it has read: look again soon */
 		if (schedule_timeout_killable(1) && fatal_signal_pending(current))
@@ -137,7 +141,7 @@ int siv_control_send(u16 type, u16 flags, u64 session, const void *payload,
 		.length = length, .type = type, .flags = flags, .session = session,
 	};
 
-	return send_frame(&frame, payload, false);
+	return send_frame(&frame, payload);
 }
 
 static int send_call(const struct call *call)
@@ -147,7 +151,7 @@ static int send_call(const struct call *call)
 		.sequence = call->sequence,
 	};
 
-	return send_frame(&frame, call->payload, false);
+	return send_frame(&frame, call->payload);
 }
 
 int siv_control_call(u16 type, const void *payload, u32 length)
@@ -324,6 +328,7 @@ static bool in_epoch(void)
 		return true;
 	mutex_lock(&ctl.tx);
 	WRITE_ONCE(ctl.up, false);
+	ctl.suspect = false;
 	siv_ring_reset(&ctl.g2h);
 	siv_ring_reset(&ctl.h2g);
 	ctl.epoch = epoch;
@@ -333,14 +338,37 @@ static bool in_epoch(void)
 	return true;
 }
 
-/* The host will forget every grant, so no page may stay mapped. */
-static void begin_anew(const char *why)
+/*
+ * The host will forget every grant and give the pages to others, so none may
+ * stay mapped or pinned: only then it is asked for a new beginning.
+ */
+static void begin_anew(void)
 {
-	siv_sessions_end_all();
 	mutex_lock(&ctl.tx);
-	start_over(why);
+	WRITE_ONCE(ctl.up, false);
+	ctl.broken = true;
+	mutex_unlock(&ctl.tx);
+	siv_sessions_forget_all();
+	if (!siv_objects_close_all()) {
+		dev_warn_ratelimited(&ctl.pdev->dev,
+				     "a process has pinned shared pages; waiting for its end\n");
+		return;
+	}
+	mutex_lock(&ctl.tx);
+	ctl.broken = ctl.suspect = false;
+	start_over("the host's control ring makes no sense");
 	mutex_unlock(&ctl.tx);
 	siv_outbox_forget();
+}
+
+static bool suspect(void)
+{
+	bool yes;
+
+	mutex_lock(&ctl.tx);
+	yes = ctl.suspect;
+	mutex_unlock(&ctl.tx);
+	return yes;
 }
 
 static void drain(struct work_struct *work)
@@ -348,20 +376,26 @@ static void drain(struct work_struct *work)
 	struct sivring_frame frame;
 	int got = 0, n;
 
+	if (ctl.broken) {
+		begin_anew();
+		goto again;
+	}
 	if (!in_epoch())
 		goto again;
-	for (n = 0; n < BATCH; n++) {
+	if (suspect())
+		got = -EBADMSG;
+	for (n = 0; got >= 0 && n < BATCH; n++) {
 		got = siv_ring_get(&ctl.h2g, &frame, ctl.payload);
 		if (got > 0)
 			got = take_frame(&frame) == -EBADMSG ? -EBADMSG : 1;
 		if (got <= 0)
 			break;
 	}
-	/* a host that restarts resets its indices before it says so */
+	/* a host that restarts takes its epoch back before it resets its indices */
 	if (got < 0 && smp_load_acquire(&ctl.page->host_epoch) != ctl.epoch)
 		got = 1;
 	if (got < 0)
-		begin_anew("the host's control ring makes no sense");
+		begin_anew();
 again:
 	queue_delayed_work(ctl.queue, &ctl.work,
 			   got > 0 ? 0 : siv_control_up() ? LOOK : RETRY);
@@ -410,7 +444,14 @@ void siv_control_unbind(struct pci_dev *pdev)
 	WRITE_ONCE(ctl.page->guest_epoch, 0);
 	mutex_unlock(&ctl.tx);
 	cancel_delayed_work_sync(&ctl.work);
+	siv_sessions_forget_all();
+	while (!siv_objects_close_all()) {
+		dev_warn_ratelimited(&pdev->dev,
+				     "a process has pinned shared pages; waiting for its end\n");
+		msleep(50);
+	}
 	mutex_lock(&ctl.tx);
+	ctl.broken = ctl.suspect = false;
 	ctl.page = NULL;
 	ctl.epoch = 0;
 	mutex_unlock(&ctl.tx);

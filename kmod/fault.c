@@ -24,10 +24,16 @@ static bool present(const struct siv_grant *g, unsigned long index, unsigned lon
 	       index < end && count <= end - index;
 }
 
+/*
+ * sem held. A huge entry that came meanwhile maps the page already; below it
+ * is no page table to insert one in. Huge ones are made under sem for writing.
+ */
 static vm_fault_t insert(struct vm_fault *vmf, const struct siv_object *o)
 {
 	unsigned long pfn = o->pfns[vmf->pgoff];
 
+	if (pmd_trans_huge(*vmf->pmd) || pmd_devmap(*vmf->pmd))
+		return VM_FAULT_NOPAGE;
 	if (o->link->huge)
 		return vmf_insert_mixed(vmf->vma, vmf->address,
 					__pfn_to_pfn_t(pfn, PFN_DEV | PFN_MAP));
@@ -67,7 +73,9 @@ static vm_fault_t huge(struct vm_fault *vmf)
 	if (!o->link->huge || start < vma->vm_start || start + PMD_SIZE > vma->vm_end)
 		return VM_FAULT_FALLBACK;
 	index = linear_page_index(vma, start);
-	down_read(&o->sem);
+	down_write(&o->sem);		/* see insert() */
+	if (!pmd_none(*vmf->pmd) && !pmd_devmap(*vmf->pmd))
+		goto out;		/* small pages came meanwhile */
 	if (!present(g, index, PTRS_PER_PMD))
 		goto out;
 	pfn = o->pfns[index];
@@ -79,7 +87,7 @@ static vm_fault_t huge(struct vm_fault *vmf)
 	ret = vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(pfn, PFN_DEV | PFN_MAP),
 				 vmf->flags & FAULT_FLAG_WRITE);
 out:
-	up_read(&o->sem);
+	up_write(&o->sem);
 	return ret;
 }
 

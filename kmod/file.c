@@ -38,57 +38,70 @@ static loff_t channel_llseek(struct file *file, loff_t offset, int whence)
 }
 
 /*
- * The page at pos, kept from going away with its device. The semaphore is not
- * held while user memory is touched: that may be a mapping of this very file.
+ * Up to n bytes between the object and a buffer of the kernel's, none of them
+ * once the grant is revoked. User memory is not touched under sem: that may be
+ * a mapping of this very file, or of one that never answers.
  */
-static struct dev_pagemap *page_at(struct siv_object *o, loff_t pos, struct page **page)
+static size_t move(struct siv_grant *g, loff_t pos, void *buffer, size_t n, bool out)
 {
 	unsigned long index = pos >> PAGE_SHIFT;
-	struct dev_pagemap *map = NULL;
+	struct siv_object *o = g->object;
+	size_t moved = 0;
+	void *at;
 
 	down_read(&o->sem);
-	if (index < o->count && pos < i_size_read(&o->inode)) {
-		map = get_dev_pagemap(o->pfns[index], NULL);
-		*page = pfn_to_page(o->pfns[index]);
+	if (!READ_ONCE(g->revoked) && index < o->count && pos < i_size_read(&o->inode)) {
+		moved = min_t(u64, n, i_size_read(&o->inode) - pos);
+		at = page_address(pfn_to_page(o->pfns[index])) + offset_in_page(pos);
+		memcpy(out ? buffer : at, out ? at : buffer, moved);
 	}
 	up_read(&o->sem);
-	return map;
+	return moved;
 }
 
-static size_t copy_once(struct siv_object *o, loff_t pos, struct iov_iter *iter,
-			bool to_user)
+static size_t move_out(struct siv_grant *g, loff_t pos, void *buffer, size_t n,
+		       struct iov_iter *to)
 {
-	size_t offset = offset_in_page(pos), n, done;
-	struct dev_pagemap *map;
-	struct page *page;
-
-	n = min_t(u64, PAGE_SIZE - offset, i_size_read(&o->inode) - pos);
-	n = min(n, iov_iter_count(iter));
-	map = page_at(o, pos, &page);
-	if (!map)
-		return 0;
-	done = to_user ? copy_page_to_iter(page, offset, n, iter) :
-			 copy_page_from_iter(page, offset, n, iter);
-	put_dev_pagemap(map);
-	return done;
+	n = move(g, pos, buffer, n, true);
+	return copy_to_iter(buffer, n, to);
 }
 
-static ssize_t copy_all(struct kiocb *iocb, struct iov_iter *iter, bool to_user)
+static size_t move_in(struct siv_grant *g, loff_t pos, void *buffer, size_t n,
+		      struct iov_iter *from)
 {
-	struct siv_object *o = siv_object_of(file_inode(iocb->ki_filp));
+	size_t got = copy_from_iter(buffer, n, from);
+	size_t moved = move(g, pos, buffer, got, false);
+
+	iov_iter_revert(from, got - moved);
+	return moved;
+}
+
+static ssize_t move_all(struct kiocb *iocb, struct iov_iter *iter, bool out)
+{
+	struct siv_grant *g = siv_grant_of(iocb->ki_filp->f_path.dentry);
+	struct inode *inode = file_inode(iocb->ki_filp);
+	void *buffer = (void *)__get_free_page(GFP_KERNEL);
 	ssize_t total = 0;
 	size_t n;
 
-	while (iov_iter_count(iter) && iocb->ki_pos < i_size_read(&o->inode)) {
-		n = copy_once(o, iocb->ki_pos, iter, to_user);
+	if (!buffer)
+		return -ENOMEM;
+	while (iov_iter_count(iter) && iocb->ki_pos < i_size_read(inode)) {
+		n = min_t(size_t, PAGE_SIZE - offset_in_page(iocb->ki_pos),
+			  iov_iter_count(iter));
+		n = out ? move_out(g, iocb->ki_pos, buffer, n, iter) :
+			  move_in(g, iocb->ki_pos, buffer, n, iter);
+		if (!n && !total && iocb->ki_pos < i_size_read(inode))
+			total = READ_ONCE(g->revoked) ? -EKEYREVOKED : -EFAULT;
 		if (!n)
-			return total ? total : -EFAULT;
+			break;
 		iocb->ki_pos += n;
 		total += n;
 		if (fatal_signal_pending(current))
 			break;
 		cond_resched();
 	}
+	free_page((unsigned long)buffer);
 	return total;
 }
 
@@ -103,7 +116,23 @@ static ssize_t channel_read(struct kiocb *iocb, struct iov_iter *to)
 		return -EINVAL;
 	if (iocb->ki_pos + iov_iter_count(to) > i_size_read(inode))
 		siv_grant_stat(g);
-	return copy_all(iocb, to, true);
+	return move_all(iocb, to, true);
+}
+
+/* Where the bytes go, and room for them; what fits is written, as on a full disk. */
+static ssize_t make_room(struct siv_grant *g, struct kiocb *iocb, struct iov_iter *from)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	ssize_t n;
+	int err;
+
+	if (iocb->ki_flags & IOCB_APPEND)
+		siv_grant_stat(g);
+	n = generic_write_checks(iocb, from);
+	if (n <= 0 || iocb->ki_pos + n <= i_size_read(inode))
+		return n;
+	err = siv_grant_resize(g, iocb->ki_pos + n, true);
+	return err && iocb->ki_pos >= i_size_read(inode) ? err : n;
 }
 
 static ssize_t channel_write(struct kiocb *iocb, struct iov_iter *from)
@@ -111,23 +140,14 @@ static ssize_t channel_write(struct kiocb *iocb, struct iov_iter *from)
 	struct siv_grant *g = siv_grant_of(iocb->ki_filp->f_path.dentry);
 	struct inode *inode = file_inode(iocb->ki_filp);
 	ssize_t n;
-	int err = 0;
 
 	if (READ_ONCE(g->revoked))
 		return -EKEYREVOKED;
-	inode_lock(inode);
-	if (iocb->ki_flags & IOCB_APPEND)
-		siv_grant_stat(g);
-	n = generic_write_checks(iocb, from);
-	if (n > 0 && iocb->ki_pos + n > i_size_read(inode))
-		err = siv_grant_resize(g, iocb->ki_pos + n, true);
-	/* what fits is written even when growing was refused, as on a full disk */
-	if (n > 0 && (!err || iocb->ki_pos < i_size_read(inode)))
-		n = copy_all(iocb, from, false);
-	else if (n > 0)
-		n = err;
+	if (down_write_killable(&inode->i_rwsem))
+		return -EINTR;
+	n = make_room(g, iocb, from);
 	inode_unlock(inode);
-	return n;
+	return n > 0 ? move_all(iocb, from, false) : n;
 }
 
 static long channel_fallocate(struct file *file, int mode, loff_t offset, loff_t length)
@@ -138,11 +158,11 @@ static long channel_fallocate(struct file *file, int mode, loff_t offset, loff_t
 
 	if (mode & ~FALLOC_FL_KEEP_SIZE)
 		return -EOPNOTSUPP;
-	inode_lock(inode);
+	if (down_write_killable(&inode->i_rwsem))
+		return -EINTR;
 	siv_grant_stat(g);
 	if (offset + length > i_size_read(inode))
-		err = mode ? -EOPNOTSUPP :
-			siv_grant_resize(g, offset + length, true);
+		err = mode ? -EOPNOTSUPP : siv_grant_resize(g, offset + length, true);
 	inode_unlock(inode);
 	return err;
 }

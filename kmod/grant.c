@@ -20,18 +20,13 @@ void siv_grant_put(struct siv_grant *grant)
 	kref_put(&grant->ref, grant_free);
 }
 
-void siv_grant_release_object(struct siv_grant *grant)
-{
-	if (grant->object)
-		iput(&grant->object->inode);
-	grant->object = NULL;
-}
-
 /* siv_lock held. Others that hold the object fault their pages in again. */
 void siv_grant_revoke(struct siv_grant *grant)
 {
 	struct siv_object *o = grant->object;
 
+	if (grant->revoked)
+		return;
 	WRITE_ONCE(grant->revoked, true);
 	/* a fault that did not see it yet must be through before the unmapping */
 	down_write(&o->sem);
@@ -78,7 +73,7 @@ int siv_grant_resize(struct siv_grant *grant, u64 size, bool grow_only)
 
 	if (READ_ONCE(grant->revoked))
 		return -EKEYREVOKED;
-	if (!(grant->rights & SIVSHMEM_RIGHT_WRITE))
+	if (!(grant->rights & SIVSHMEM_RIGHT_RESIZE))
 		return -EACCES;
 	return siv_control_call(SIVRING_RESIZE, &resize, sizeof(resize));
 }
@@ -110,58 +105,75 @@ static bool grant_valid(const struct sivring_grant *m, u32 length)
 	       siv_object_fits(&m->object, length - sizeof(*m));
 }
 
+/* siv_lock held */
 static struct siv_session *session_for(u64 id)
 {
-	struct siv_session *s;
+	struct siv_session *s = siv_session_find(id);
 
+	return s && !s->closed && kref_get_unless_zero(&s->ref) ? s : NULL;
+}
+
+static void fill(struct siv_grant *g, const struct sivring_grant *m,
+		 struct siv_session *s, struct siv_object *o)
+{
+	kref_init(&g->ref);
+	g->id = m->grant;
+	g->rights = m->rights;
+	g->session = s;
+	g->object = o;
+	g->revoked = s->ended;
+	memcpy(g->channel, m->channel, sizeof(g->channel));
+	memcpy(g->name, m->name, sizeof(g->name));
+}
+
+/* 0, or why this VM cannot have what the host granted to session s, or NULL. */
+static int take(const struct sivring_grant *m, struct siv_session *s)
+{
+	struct siv_grant *g = kzalloc(sizeof(*g), GFP_KERNEL);
+	struct siv_object *o;
+	int err;
+
+	err = g ? siv_channel_pin() : -ENOMEM;
+	if (err) {
+		kfree(g);
+		return err;
+	}
 	mutex_lock(&siv_lock);
-	s = siv_session_find(id);
-	if (s && (s->closed || !kref_get_unless_zero(&s->ref)))
-		s = NULL;
+	o = s->closed ? ERR_PTR(-ENOENT) : siv_object_get(m, (const void *)(m + 1));
+	if (!IS_ERR(o)) {
+		fill(g, m, s, o);
+		list_add_tail(&g->node, &siv_grants);
+	}
 	mutex_unlock(&siv_lock);
-	return s;
+	if (IS_ERR(o)) {
+		siv_channel_unpin();
+		kfree(g);
+		return PTR_ERR(o);
+	}
+	return 0;
 }
 
 int siv_grant_take(u64 session, const void *payload, u32 length)
 {
 	const struct sivring_grant *m = payload;
 	struct siv_session *s;
-	struct siv_object *o;
-	struct siv_grant *g;
-	bool closed;
+	int err;
 
 	if (!grant_valid(m, length))
 		return -EBADMSG;
-	s = session_for(session);
-	if (!s) {
-		siv_outbox_release(session, m->grant);
-		return 0;
-	}
-	g = kzalloc(sizeof(*g), GFP_KERNEL);
-	o = g ? siv_object_get(m, (const void *)(m + 1)) : ERR_PTR(-ENOMEM);
-	if (IS_ERR(o)) {
-		pr_err_ratelimited("sivshmem: cannot take a grant of %.64s: error %ld\n",
-				   m->channel, PTR_ERR(o));
-		kfree(g);
-		siv_outbox_release(session, m->grant);
-		siv_session_put(s);
-		return PTR_ERR(o);
-	}
-	kref_init(&g->ref);
-	g->id = m->grant;
-	g->rights = m->rights;
-	g->session = s;
-	g->object = o;
-	memcpy(g->channel, m->channel, sizeof(g->channel));
-	memcpy(g->name, m->name, sizeof(g->name));
 	mutex_lock(&siv_lock);
-	closed = s->closed;
-	g->claimed = closed;
-	list_add_tail(&g->node, &siv_grants);
+	s = session_for(session);
 	mutex_unlock(&siv_lock);
-	if (closed)
-		siv_grant_put(g);
-	return 0;
+	err = s ? take(m, s) : -ENOENT;
+	if (!err)
+		return 0;
+	if (err != -ENOENT)
+		pr_err_ratelimited("sivshmem: cannot take a grant of %.64s: error %d\n",
+				   m->channel, err);
+	siv_outbox_release(session, m->grant);
+	if (s)
+		siv_session_put(s);
+	return err;
 }
 
 /* The session's own reference passes to the dentry; a grant is claimed once. */

@@ -8,6 +8,7 @@ DEFINE_MUTEX(siv_lock);
 LIST_HEAD(siv_links);
 LIST_HEAD(siv_sessions);
 LIST_HEAD(siv_grants);
+LIST_HEAD(siv_objects);
 
 static struct miscdevice siv_misc = {
 	.minor = MISC_DYNAMIC_MINOR,
@@ -45,8 +46,8 @@ err_channel:
 static void __exit siv_exit(void)
 {
 	misc_deregister(&siv_misc);
-	siv_outbox_exit();
 	siv_pci_exit();
+	siv_outbox_exit();
 	siv_channel_exit();
 }
 

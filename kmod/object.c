@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Objects: which pages of a link they have, as the host says, and their size. */
+#include <linux/delay.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
 #include "compat.h"
 #include "sivshmem.h"
 
-static int object_test(struct inode *inode, void *id)
+/* siv_lock held */
+static struct siv_object *object_find(u64 id)
 {
-	return siv_object_of(inode)->id == *(u64 *)id;
-}
+	struct siv_object *o;
 
-static int object_set(struct inode *inode, void *id)
-{
-	siv_object_of(inode)->id = *(u64 *)id;
-	return 0;
+	list_for_each_entry(o, &siv_objects, node)
+		if (o->id == id)
+			return o;
+	return NULL;
 }
 
 /* Does the list describe whole pages of the link, `pages` or more of them? */
@@ -81,7 +82,7 @@ static int own_pages(struct siv_object *o, unsigned long *pfns,
 }
 
 /*
- * Take the object as the host describes it; sem held for writing. An object
+ * Take the object as the host describes it; siv_lock and sem held for writing. An object
  * never loses pages while it is known here, and never exchanges them.
  */
 static int object_update(struct siv_object *o, const struct sivring_object *m,
@@ -142,17 +143,16 @@ bool siv_object_fits(const struct sivring_object *m, u32 room)
 int siv_object_apply(const struct sivring_object *m,
 		     const struct sivring_extent *extents, u32 room)
 {
-	u64 id = m->object;
-	struct inode *inode;
-	int err;
+	struct siv_object *o;
+	int err = 0;
 
 	if (!siv_object_fits(m, room))
 		return -EBADMSG;
-	inode = ilookup5(siv_super, id, object_test, &id);
-	if (!inode)
-		return 0;		/* let go of in the meantime */
-	err = object_apply_locked(siv_object_of(inode), m, extents);
-	iput(inode);
+	mutex_lock(&siv_lock);
+	o = object_find(m->object);
+	if (o)				/* else let go of in the meantime */
+		err = object_apply_locked(o, m, extents);
+	mutex_unlock(&siv_lock);
 	return err;
 }
 
@@ -160,55 +160,101 @@ static const struct address_space_operations channel_aops = {
 	.dirty_folio = noop_dirty_folio,
 };
 
-static void object_start(struct siv_object *o, const struct sivring_grant *g,
-			 struct siv_link *link)
+static struct siv_object *object_new(const struct sivring_grant *g, struct siv_link *link)
 {
-	struct inode *inode = &o->inode;
+	struct inode *inode = siv_channel_inode();
+	struct siv_object *o;
 
+	if (!inode)
+		return NULL;
+	o = siv_object_of(inode);
+	kref_get(&link->ref);
 	o->link = link;
+	o->id = g->object.object;
 	inode->i_ino = o->id;
 	inode->i_mode = S_IFREG | (g->mode & 0777);
 	i_uid_write(inode, g->uid);
 	i_gid_write(inode, g->gid);
 	if (link->huge)
 		inode->i_flags |= S_DAX;	/* 6.1 aligns for 2 MiB only so */
-	inode->i_flags &= ~S_PRIVATE;
 	inode->i_op = &siv_file_iops;
 	inode->i_fop = &siv_file_fops;
 	inode->i_mapping->a_ops = &channel_aops;
 	siv_touch(inode);
+	return o;
 }
 
 struct siv_object *siv_object_get(const struct sivring_grant *g,
-				     const struct sivring_extent *extents)
+				  const struct sivring_extent *extents)
 {
-	struct siv_link *link = siv_link_get(g->object.link);
-	u64 id = g->object.object;
-	struct siv_object *o;
-	struct inode *inode;
+	struct siv_link *link = siv_link_find(g->object.link);
+	struct siv_object *o = object_find(g->object.object);
 	int err;
 
 	if (!link)
 		return ERR_PTR(-ENODEV);
-	inode = iget5_locked(siv_super, id, object_test, object_set, &id);
-	if (!inode) {
-		siv_link_put(link);
+	if (o && o->link != link)
+		return ERR_PTR(-EBADMSG);
+	if (o)
+		ihold(&o->inode);
+	else
+		o = object_new(g, link);
+	if (!o)
 		return ERR_PTR(-ENOMEM);
-	}
-	o = siv_object_of(inode);
-	if (inode->i_state & I_NEW) {
-		object_start(o, g, link);	/* keeps the link */
-		unlock_new_inode(inode);
-	} else {
-		siv_link_put(link);
-	}
-	err = o->link->position == g->object.link ?
-		object_apply_locked(o, &g->object, extents) : -EBADMSG;
+	err = object_apply_locked(o, &g->object, extents);
 	if (err) {
-		iput(inode);
+		iput(&o->inode);
 		return ERR_PTR(err);
 	}
+	o->grants++;
+	if (list_empty(&o->node))
+		list_add(&o->node, &siv_objects);
 	return o;
+}
+
+/* Neither mapped nor pinned, by a pipe or by a device that reads or writes it. */
+static bool pages_idle(const unsigned long *pfns, unsigned long count)
+{
+	unsigned long i;
+
+	for (i = 0; i < count; i++)
+		if (page_ref_count(pfn_to_page(pfns[i])) != 1)
+			return false;
+	return true;
+}
+
+/*
+ * Whoever still has the inode, as a file that was revoked or a watch on it,
+ * finds it empty from here on.
+ */
+bool siv_object_close(struct siv_object *o)
+{
+	bool idle;
+
+	if (list_empty(&o->node))
+		return true;
+	down_write(&o->sem);
+	idle = pages_idle(o->pfns, o->count);
+	if (idle) {
+		disown_pages(o->pfns, 0, o->count);
+		o->count = 0;
+		i_size_write(&o->inode, 0);
+		list_del_init(&o->node);
+	}
+	up_write(&o->sem);
+	return idle;
+}
+
+bool siv_objects_close_all(void)
+{
+	struct siv_object *o, *next;
+	bool all = true;
+
+	mutex_lock(&siv_lock);
+	list_for_each_entry_safe(o, next, &siv_objects, node)
+		all &= siv_object_close(o);
+	mutex_unlock(&siv_lock);
+	return all;
 }
 
 void siv_object_evict(struct inode *inode)
@@ -217,13 +263,22 @@ void siv_object_evict(struct inode *inode)
 
 	truncate_inode_pages_final(&inode->i_data);
 	clear_inode(inode);
-	down_write(&o->sem);
-	if (o->link && !o->link->dead)
-		disown_pages(o->pfns, 0, o->count);
-	up_write(&o->sem);
 	kvfree(o->pfns);
 	if (o->link)
 		siv_link_put(o->link);
+}
+
+static bool link_closed(struct siv_link *link)
+{
+	struct siv_object *o, *next;
+	bool all = true;
+
+	mutex_lock(&siv_lock);
+	list_for_each_entry_safe(o, next, &siv_objects, node)
+		if (o->link == link)
+			all &= siv_object_close(o);
+	mutex_unlock(&siv_lock);
+	return all;
 }
 
 /* The device goes: its struct pages do too, whatever is still open. */
@@ -232,18 +287,14 @@ void siv_objects_drop_link(struct siv_link *link)
 	struct siv_grant *g;
 
 	mutex_lock(&siv_lock);
-	list_for_each_entry(g, &siv_grants, node) {
-		struct siv_object *o = g->object;
-
-		if (o->link != link)
-			continue;
-		down_write(&o->sem);
-		disown_pages(o->pfns, 0, o->count);
-		o->count = 0;
-		i_size_write(&o->inode, 0);
-		up_write(&o->sem);
-		siv_grant_revoke(g);
-	}
 	link->dead = true;
+	list_for_each_entry(g, &siv_grants, node)
+		if (g->object->link == link)
+			siv_grant_revoke(g);
 	mutex_unlock(&siv_lock);
+	if (link_closed(link))
+		return;
+	dev_warn(&link->pdev->dev, "a process has pinned pages of the link; waiting for its end\n");
+	while (!link_closed(link))
+		msleep(50);
 }

@@ -1,82 +1,120 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Grants and sessions end where nobody may sleep or fail; what the host must
- * hear of it waits here, in order, until the host is there to hear it.
+ * hear of it waits here, until the host is there to hear it. A session's end
+ * comes after that of its grants: they hold it.
  */
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 #include "sivshmem.h"
 
+#define RETRY	(HZ / 10)
+
 struct letter {
 	struct list_head node;
 	u16 type;			/* RELEASE or SESSION_CLOSE */
 	u64 session, id;
 	struct siv_grant *grant;	/* to free, or NULL */
+	bool left;			/* the grant's object counts it no more */
 };
 
 static LIST_HEAD(letters);
 static DEFINE_SPINLOCK(letters_lock);
 static struct workqueue_struct *queue;
+static void work_fn(struct work_struct *work);
+static DECLARE_DELAYED_WORK(work, work_fn);
+
+/* The host may give the pages to others after RELEASE: true when it may. */
+static bool leave(struct letter *l)
+{
+	struct siv_object *o = l->grant->object;
+	bool may;
+
+	mutex_lock(&siv_lock);
+	if (!l->left)
+		o->grants--;
+	l->left = true;
+	may = o->grants || siv_object_close(o);
+	mutex_unlock(&siv_lock);
+	return may;
+}
 
 static int deliver(struct letter *l)
 {
 	struct sivring_release release = { .grant = l->id };
 
-	/* the inode first: the host may give its pages away after RELEASE */
-	if (l->grant)
-		siv_grant_release_object(l->grant);
+	if (l->grant && !leave(l))
+		return -EBUSY;
+	if (l->grant && l->grant->stale)
+		return 0;
 	return siv_control_send(l->type, 0, l->session, &release,
 				l->type == SIVRING_RELEASE ? sizeof(release) : 0);
 }
 
+/* What is the grant's goes last: the filesystem, and with it the module. */
 static void discard(struct letter *l)
 {
 	if (l->grant) {
-		siv_grant_release_object(l->grant);
+		leave(l);
+		iput(&l->grant->object->inode);
 		siv_session_put(l->grant->session);
 		kfree(l->grant);
+		siv_channel_unpin();
+	} else {
+		module_put(THIS_MODULE);
 	}
-	module_put(THIS_MODULE);
 	kfree(l);
 }
 
-static void work_fn(struct work_struct *work)
+static struct letter *first(void)
 {
 	struct letter *l;
 
-	for (;;) {
-		spin_lock(&letters_lock);
-		l = list_first_entry_or_null(&letters, struct letter, node);
-		if (l)
-			list_del_init(&l->node);
-		spin_unlock(&letters_lock);
-		if (!l)
-			return;
-		if (deliver(l) == -EHOSTDOWN) {
-			spin_lock(&letters_lock);
-			list_add(&l->node, &letters);
-			spin_unlock(&letters_lock);
-			if (siv_control_up())
-				continue;	/* just now: in order, again */
-			return;			/* siv_outbox_kick() goes on */
-		}
-		discard(l);
-	}
+	spin_lock(&letters_lock);
+	l = list_first_entry_or_null(&letters, struct letter, node);
+	if (l)
+		list_del_init(&l->node);
+	spin_unlock(&letters_lock);
+	return l;
 }
-static DECLARE_WORK(work, work_fn);
+
+static void work_fn(struct work_struct *unused)
+{
+	struct letter *l;
+	LIST_HEAD(busy);
+	int err = 0;
+
+	while (err != -EHOSTDOWN && (l = first())) {
+		err = deliver(l);
+		if (err == -EBUSY || err == -EHOSTDOWN)
+			list_add_tail(&l->node, &busy);
+		else
+			discard(l);
+		cond_resched();
+	}
+	if (list_empty(&busy))
+		return;
+	spin_lock(&letters_lock);
+	list_splice(&busy, &letters);
+	spin_unlock(&letters_lock);
+	/* else siv_outbox_kick() goes on, when the host is there */
+	if (err != -EHOSTDOWN || siv_control_up())
+		queue_delayed_work(queue, &work, RETRY);
+}
 
 void siv_outbox_kick(void)
 {
-	queue_work(queue, &work);
+	mod_delayed_work(queue, &work, 0);
 }
 
-/* The letter keeps the module: its code runs after the last file is gone. */
 static void post(u16 type, u64 session, u64 id, struct siv_grant *grant)
 {
 	struct letter *l = kzalloc(sizeof(*l), GFP_KERNEL | __GFP_NOFAIL);
 
-	__module_get(THIS_MODULE);
+	/* the letter keeps the module: its code runs after the last file is gone */
+	if (!grant)
+		__module_get(THIS_MODULE);
 	l->type = type;
 	l->session = session;
 	l->id = id;
@@ -127,7 +165,9 @@ int siv_outbox_init(void)
 	return queue ? 0 : -ENOMEM;
 }
 
+/* No letter is left: each holds the module. */
 void siv_outbox_exit(void)
 {
-	flush_workqueue(queue);
+	cancel_delayed_work_sync(&work);
+	destroy_workqueue(queue);
 }

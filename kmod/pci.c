@@ -26,20 +26,14 @@ static void link_put_action(void *link)
 	siv_link_put(link);
 }
 
-struct siv_link *siv_link_get(u32 position)
+struct siv_link *siv_link_find(u32 position)
 {
-	struct siv_link *link, *found = NULL;
+	struct siv_link *link;
 
-	mutex_lock(&siv_lock);
-	list_for_each_entry(link, &siv_links, node) {
-		if (link->position == position) {
-			kref_get(&link->ref);
-			found = link;
-			break;
-		}
-	}
-	mutex_unlock(&siv_lock);
-	return found;
+	list_for_each_entry(link, &siv_links, node)
+		if (link->position == position)
+			return link;
+	return NULL;
 }
 
 u32 siv_link_count(void)
@@ -93,6 +87,17 @@ static bool maps_write_back(phys_addr_t start)
 	return start >= (1ULL << 32);
 }
 
+/* Nobody has poisoned it; else the kernel would look for pages of a DAX file. */
+static int memory_failure_nowhere(struct dev_pagemap *map, unsigned long pfn,
+				  unsigned long pages, int flags)
+{
+	return -EIO;
+}
+
+static const struct dev_pagemap_ops link_ops = {
+	.memory_failure = memory_failure_nowhere,
+};
+
 static int probe_link(struct pci_dev *pdev, u32 position)
 {
 	struct siv_link *link;
@@ -121,6 +126,7 @@ static int probe_link(struct pci_dev *pdev, u32 position)
 	link->pgmap.range.start = link->start;
 	link->pgmap.range.end = link->start + link->length - 1;
 	link->pgmap.nr_range = 1;
+	link->pgmap.ops = &link_ops;
 	kva = devm_memremap_pages(&pdev->dev, &link->pgmap);
 	if (IS_ERR(kva)) {
 		siv_link_put(link);

@@ -16,6 +16,7 @@ struct message {
 };
 
 static u64 last_id;		/* under siv_lock */
+static unsigned int session_count;	/* under siv_lock */
 
 static void session_free(struct kref *ref)
 {
@@ -24,11 +25,11 @@ static void session_free(struct kref *ref)
 
 	mutex_lock(&siv_lock);
 	list_del(&s->node);
+	session_count--;
 	mutex_unlock(&siv_lock);
 	list_for_each_entry_safe(m, next, &s->inbox, node)
 		kfree(m);
-	if (s->announced)
-		siv_outbox_session_close(s->id);
+	siv_outbox_session_close(s->id);
 	put_pid(s->tgid);
 	kfree(s);
 }
@@ -65,6 +66,32 @@ int siv_session_announce(struct siv_session *s, u16 flags)
 				sizeof(s->who));
 }
 
+/* siv_lock held. No user gets more than are left for all others. */
+static bool has_share(u32 uid)
+{
+	struct siv_session *s;
+	unsigned int own = 0;
+
+	list_for_each_entry(s, &siv_sessions, node)
+		own += s->who.uid == uid;
+	return session_count < SIV_SESSIONS_MAX && own < SIV_SESSIONS_MAX - session_count;
+}
+
+static bool enlist(struct siv_session *s)
+{
+	bool may;
+
+	mutex_lock(&siv_lock);
+	may = has_share(s->who.uid);
+	if (may) {
+		s->id = ++last_id;
+		list_add_tail(&s->node, &siv_sessions);
+		session_count++;
+	}
+	mutex_unlock(&siv_lock);
+	return may;
+}
+
 static int session_open(struct inode *inode, struct file *file)
 {
 	struct siv_session *s;
@@ -82,14 +109,13 @@ static int session_open(struct inode *inode, struct file *file)
 	init_waitqueue_head(&s->wait);
 	s->tgid = get_pid(task_tgid(current));
 	stamp(&s->who);
-	mutex_lock(&siv_lock);
-	s->id = ++last_id;
-	list_add_tail(&s->node, &siv_sessions);
-	mutex_unlock(&siv_lock);
-	s->announced = true;
+	if (!enlist(s)) {
+		put_pid(s->tgid);
+		kfree(s);
+		return -EMFILE;
+	}
 	err = siv_session_announce(s, 0);
 	if (err) {
-		s->announced = false;
 		siv_session_put(s);
 		return err;
 	}
@@ -243,19 +269,39 @@ void siv_session_end(struct siv_session *s, int error, bool revoke)
 	wake_up_all(&s->wait);
 	if (!revoke)
 		return;
+	s->ended = true;
 	list_for_each_entry(g, &siv_grants, node)
 		if (g->session == s)
 			siv_grant_revoke(g);
 }
 
-void siv_sessions_end_all(void)
+void siv_sessions_forget_all(void)
 {
 	struct siv_session *s;
+	struct siv_grant *g;
 
 	mutex_lock(&siv_lock);
 	list_for_each_entry(s, &siv_sessions, node)
 		siv_session_end(s, -ECONNRESET, true);
+	list_for_each_entry(g, &siv_grants, node)
+		g->stale = true;
 	mutex_unlock(&siv_lock);
+}
+
+static struct siv_session *next_again(void)
+{
+	struct siv_session *s, *found = NULL;
+
+	mutex_lock(&siv_lock);
+	list_for_each_entry(s, &siv_sessions, node) {
+		if (s->again && kref_get_unless_zero(&s->ref)) {
+			s->again = false;
+			found = s;
+			break;
+		}
+	}
+	mutex_unlock(&siv_lock);
+	return found;
 }
 
 /*
@@ -265,20 +311,19 @@ void siv_sessions_end_all(void)
 void siv_sessions_reset(void)
 {
 	struct siv_session *s;
+	int err = 0;
 
 	mutex_lock(&siv_lock);
 	list_for_each_entry(s, &siv_sessions, node) {
-		bool again;
-
-		spin_lock(&s->lock);
-		again = s->announced;
-		spin_unlock(&s->lock);
-		if (!again)
-			continue;
 		siv_session_end(s, -ECONNRESET, false);
-		siv_session_announce(s, SIVRING_F_AGAIN);
+		s->again = true;
 	}
 	mutex_unlock(&siv_lock);
+	/* a host that does not read must not stall what needs the lock */
+	while (!err && (s = next_again())) {
+		err = siv_session_announce(s, SIVRING_F_AGAIN);
+		siv_session_put(s);
+	}
 }
 
 static void drop_unclaimed(struct siv_session *s)

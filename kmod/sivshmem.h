@@ -19,7 +19,8 @@
 #include <sivshmem/uapi.h>
 
 #define SIV_TIMEOUT		(5 * HZ)	/* how long a caller waits for the host */
-#define SIV_INBOX_MAX		64		/* unread messages of one session */
+#define SIV_INBOX_MAX		16		/* unread messages of one session */
+#define SIV_SESSIONS_MAX	1024		/* as many as the host takes of a VM */
 
 /* A link device; objects hold it beyond its removal. */
 struct siv_link {
@@ -29,7 +30,7 @@ struct siv_link {
 	phys_addr_t start;
 	u64 length;
 	u32 position;
-	bool dead;			/* written under every object's sem */
+	bool dead;			/* the device is gone; under siv_lock */
 	bool huge;			/* write-back for PMD and device PTEs */
 	struct dev_pagemap pgmap;
 };
@@ -45,14 +46,21 @@ struct siv_session {
 	struct list_head inbox;
 	unsigned int inbox_count;
 	int error;			/* -errno of read and write, once it ended */
-	bool announced;			/* the host knows it in this epoch */
-	bool closed;			/* its file is gone */
 	wait_queue_head_t wait;
+	/* under siv_lock */
+	bool closed;			/* its file is gone */
+	bool ended;			/* no grant of it lives */
+	bool again;			/* to be announced anew */
 };
 
-/* One inode per object and VM. */
+/*
+ * One inode per object and VM. It owns pages while it is in siv_objects: until
+ * its last grant has ended and nothing else in this VM can reach them.
+ */
 struct siv_object {
 	struct inode inode;
+	struct list_head node;		/* siv_objects, under siv_lock */
+	unsigned int grants;		/* under siv_lock */
 	struct rw_semaphore sem;	/* all below, and i_size */
 	struct siv_link *link;
 	u64 id, generation, change;
@@ -67,6 +75,7 @@ struct siv_grant {
 	u64 id;
 	u32 rights;
 	bool revoked;
+	bool stale;			/* the host has forgotten it; under siv_lock */
 	bool claimed;			/* under siv_lock */
 	struct siv_session *session;
 	struct siv_object *object;
@@ -75,7 +84,7 @@ struct siv_grant {
 };
 
 extern struct mutex siv_lock;
-extern struct list_head siv_links, siv_sessions, siv_grants;
+extern struct list_head siv_links, siv_sessions, siv_grants, siv_objects;
 
 static inline struct siv_object *siv_object_of(struct inode *inode)
 {
@@ -90,7 +99,7 @@ static inline struct siv_grant *siv_grant_of(const struct dentry *dentry)
 /* pci.c */
 int siv_pci_init(void);
 void siv_pci_exit(void);
-struct siv_link *siv_link_get(u32 position);		/* or NULL */
+struct siv_link *siv_link_find(u32 position);		/* siv_lock held; or NULL */
 void siv_link_put(struct siv_link *link);
 u32 siv_link_count(void);
 
@@ -123,19 +132,21 @@ struct siv_session *siv_session_find(u64 id);		/* siv_lock held */
 void siv_session_deliver(u64 id, const void *message, u32 length);
 void siv_session_end(struct siv_session *s, int error, bool revoke);
 void siv_sessions_reset(void);				/* a new epoch */
-void siv_sessions_end_all(void);			/* all grants are dead */
+void siv_sessions_forget_all(void);			/* every grant is dead and stale */
 int siv_session_announce(struct siv_session *s, u16 flags);
 
 /* channel.c: the pseudo filesystem */
-extern struct super_block *siv_super;
 int siv_channel_init(void);
 void siv_channel_exit(void);
+/* The filesystem, and with it the module, is there while pinned: once per grant. */
+int siv_channel_pin(void);
+void siv_channel_unpin(void);
+struct inode *siv_channel_inode(void);			/* new, or NULL */
 struct file *siv_channel_file(struct siv_grant *grant, u32 flags);
 
 /* grant.c */
 int siv_grant_take(u64 session, const void *payload, u32 length);
 void siv_grant_put(struct siv_grant *grant);
-void siv_grant_release_object(struct siv_grant *grant);
 int siv_grant_fd(struct siv_session *s, struct sivshmem_grant_fd *arg);
 void siv_grant_entry(const struct siv_grant *g, struct sivshmem_entry *e);
 void siv_grant_revoke(struct siv_grant *grant);		/* siv_lock held */
@@ -146,12 +157,16 @@ int siv_grant_resize(struct siv_grant *grant, u64 size, bool grow_only);
 
 /* object.c */
 bool siv_object_fits(const struct sivring_object *m, u32 room);
+/* siv_lock held: the object of one more grant, or an error pointer. */
 struct siv_object *siv_object_get(const struct sivring_grant *g,
 				  const struct sivring_extent *extents);
+/* siv_lock held. False: its pages are still in use here; ask again later. */
+bool siv_object_close(struct siv_object *o);
+bool siv_objects_close_all(void);			/* the same for each */
 int siv_object_apply(const struct sivring_object *o,
 		     const struct sivring_extent *extents, u32 room);
 void siv_object_evict(struct inode *inode);
-void siv_objects_drop_link(struct siv_link *link);
+void siv_objects_drop_link(struct siv_link *link);	/* waits for the above */
 
 /* file.c */
 extern const struct file_operations siv_file_fops;

@@ -18,10 +18,9 @@
  *    guest_epoch = 0 and rings the daemon, again every 100 ms until
  *    host_nonce == guest_nonce and host_epoch != 0.
  *  - The daemon, when it finds guest_nonce != host_nonce, forgets every session
- *    of the VM, sets its own indices (g2h_head, h2g_tail) to 0, writes
- *    host_nonce, then a new host_epoch (strictly larger, release), and rings.
- *  - A worker that was restarted keeps host_nonce and writes a new host_epoch
- *    after its own indices; grants stay valid, sessions get ECONNRESET.
+ *    of the VM, writes host_epoch 0, sets its own indices (g2h_head, h2g_tail)
+ *    to 0, writes host_nonce, then a new host_epoch (strictly larger, release), and rings.
+ *  - A worker that was restarted keeps host_nonce and does the same otherwise; grants stay valid, sessions get ECONNRESET.
  *  - The module, seeing a new host_epoch under its nonce, sets its indices
  *    (g2h_tail, h2g_head) to 0, then guest_epoch = host_epoch (release), rings,
  *    and sends HELLO, and SESSION_OPEN again for each session that still
