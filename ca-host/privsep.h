@@ -100,6 +100,7 @@ struct priv_reply {
 		} start;
 		struct {
 			uint64_t host_session;	/* HOST.session, unique for ever */
+			uint32_t uid;		/* whose share it takes */
 		} session;
 		struct {
 			uint8_t signature[SIVP_SIG_LEN];

@@ -44,6 +44,7 @@ static int do_session(struct domain *d, const struct priv_request *q)
 		return EMFILE;
 	s->service = NULL;
 	reply->session.host_session = s->host_id;
+	reply->session.uid = s->who.uid;
 	return 0;
 }
 

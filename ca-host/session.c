@@ -25,6 +25,7 @@ struct wsession {
 	enum state state;
 	enum sivp_status status;	/* of a dead one */
 	uint64_t host_session;
+	uint32_t uid;			/* as the monitor knows it */
 	int64_t deadline;		/* ms, 0: none */
 	struct sivshmem_handshake handshake;
 	struct sivshmem_keys keys;
@@ -121,6 +122,7 @@ int wsession_open(struct worker *worker, uint64_t id,
 	s->link.id = id;
 	s->link.fd = -1;
 	s->host_session = reply->session.host_session;
+	s->uid = reply->session.uid;
 	s->next = *bucket;
 	*bucket = s;
 	s->state = again ? STATE_DEAD : STATE_NEW;
@@ -218,6 +220,16 @@ static bool sign(const struct wsession *s, const uint8_t hash[32],
 	return true;
 }
 
+/* No user gets more half handshakes than are left for all others. */
+static bool has_share(struct worker *worker, uint32_t uid)
+{
+	uint32_t own = 0;
+
+	for (struct wsession *s = NULL; (s = wsession_next(worker, s));)
+		own += s->state == STATE_HELLO && s->uid == uid;
+	return own < WSESSION_HALF_OPEN_MAX - worker->sessions->half_open;
+}
+
 static void take_hello(struct worker *worker, struct wsession *s,
 		       const void *message, size_t length)
 {
@@ -231,7 +243,7 @@ static void take_hello(struct worker *worker, struct wsession *s,
 	uint8_t hash[32];
 	int r;
 
-	if (worker->sessions->half_open >= WSESSION_HALF_OPEN_MAX) {
+	if (!has_share(worker, s->uid)) {
 		refuse(worker, s, PRIV_WHY_LIMIT, SIVP_BUSY);
 		return;
 	}

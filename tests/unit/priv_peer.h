@@ -29,6 +29,7 @@ static struct peer {
 	uint8_t *memory;
 	struct priv_request asked;
 	uint64_t epoch;
+	uint32_t uid;			/* of the next session */
 } peer;
 static struct party root, host_party, service;
 
@@ -97,7 +98,7 @@ static inline bool gave_epoch(enum priv_op op)
 
 static inline bool gave_session(uint64_t id)
 {
-	struct priv_reply reply = { .session.host_session = 1000 + id };
+	struct priv_reply reply = { .session = { .host_session = 1000 + id, .uid = peer.uid } };
 
 	if (!asked(PRIV_SESSION) || peer.asked.session != id)
 		return false;

@@ -337,30 +337,35 @@ static void requests_that_make_no_sense(void)
 	CHECK(worker_down() == 0);
 }
 
+/* a user's half handshakes are never more than are left for the others */
 static void half_open_sessions_are_bounded(void)
 {
-	int fds[WSESSION_HALF_OPEN_MAX + 1];
+	enum { SHARE = WSESSION_HALF_OPEN_MAX / 2 };
+	int fds[SHARE + 1], other;
 	struct sivp_hello hello;
-	ssize_t n = 1;
 
 	CHECK(worker_up(true));
-	for (int i = 0; i < WSESSION_HALF_OPEN_MAX; i++) {
+	for (int i = 0; i < SHARE; i++) {
 		CHECK((fds[i] = connect_as(100 + (uint64_t)i)) >= 0);
 		sivshmem_hs_client_hello(&hs, &hello);
 		CHECK(send(fds[i], &hello, sizeof(hello), 0) > 0);
-		CHECK(signs() && (n = hear(fds[i])) == sizeof(struct sivp_host));
+		CHECK(signs() && hear(fds[i]) == sizeof(struct sivp_host));
 	}
-	CHECK((fds[WSESSION_HALF_OPEN_MAX] = connect_as(99)) >= 0);
-	CHECK(send(fds[WSESSION_HALF_OPEN_MAX], &hello, sizeof(hello), 0) > 0);
+	CHECK((fds[SHARE] = connect_as(99)) >= 0);
+	CHECK(send(fds[SHARE], &hello, sizeof(hello), 0) > 0);
 	CHECK(refused(PRIV_WHY_LIMIT));
-	CHECK(aborted(fds[WSESSION_HALF_OPEN_MAX], SIVP_BUSY));
-	CHECK(closed(fds[WSESSION_HALF_OPEN_MAX], 99));
+	CHECK(aborted(fds[SHARE], SIVP_BUSY));
+	CHECK(closed(fds[SHARE], 99));
+	peer.uid = 4711;
+	CHECK((other = connect_as(98)) >= 0 && shaken(other));
+	peer.uid = 0;
 	/* one goes, one may come */
 	close(fds[0]);
 	CHECK(asked_ok(PRIV_SESSION_CLOSE));
-	CHECK((fds[0] = connect_as(98)) >= 0 && shaken(fds[0]));
-	for (int i = 0; i < WSESSION_HALF_OPEN_MAX; i++)
+	CHECK((fds[0] = connect_as(97)) >= 0 && shaken(fds[0]));
+	for (int i = 0; i < SHARE; i++)
 		close(fds[i]);
+	close(other);
 	CHECK(worker_down() == 0);
 }
 

@@ -1,0 +1,117 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# What processes of a guest, root among them, hold on to after they let go:
+# nothing that the host gives to others meanwhile.
+
+load helpers
+load vmhelp
+
+setup_file() {
+	vm_world a b
+}
+teardown_file() { vm_end; }
+teardown() { vm_note; }
+
+hold() { as b peer "$F/hold" "$@"; }
+said() { grep -q "$1" "$BATS_TEST_TMPDIR/out"; }
+created() { a open "$1" rwcx , truncate "$2"; }
+
+# devices NAME control|link: its PCI addresses; only the control device interrupts
+devices() {
+	local test=-d
+	[ "$2" = control ] || test='! -d'
+	in_vm "$1" sh -c "for d in /sys/bus/pci/drivers/sivshmem/0*; do
+		[ $test \$d/msi_irqs ] && basename \$d; done; true"
+}
+
+@test "hold: a pinned page is not given to another object" {
+	a open /m-p rwcx , truncate 5242880 , map rw 4096 , write 0 mine >/dev/null
+	hold pin /m-p 8 >"$BATS_TEST_TMPDIR/out" 3>&- &
+	wait_for 10 said pinned
+	run_x a unlink /m-p
+	# its pages are still the channel's
+	run_x a open /m-q rwcx , fails ENOSPC truncate 5242880 , unlink /m-q
+	wait $!
+	cat "$BATS_TEST_TMPDIR/out"
+	said 'pipe mine'
+	wait_for 5 created /m-q2 5242880
+	run_x a unlink /m-q2
+}
+
+@test "hold: a watch on an object that is gone takes no other down" {
+	b open /m-live rwcx , truncate 4096 , map rw , write 0 live , sleep 8 , read 0 4 \
+		>"$BATS_TEST_TMPDIR/live" 3>&- &
+	local live=$!
+	a open /m-w rwcx , truncate 5242880 >/dev/null
+	hold watch /m-w 10 >"$BATS_TEST_TMPDIR/out" 3>&- &
+	local watch=$!
+	wait_for 10 said watching
+	run_x a unlink /m-w
+	# the same pages again, in the same VM
+	run_x b open /m-w2 rwcx , truncate 5242880 , map rw 4096 , check zero , unlink /m-w2
+	wait "$live"
+	grep "read live" "$BATS_TEST_TMPDIR/live"
+	wait "$watch"
+	run_x b unlink /m-live
+}
+
+@test "hold: faults that race leave the memory alone" {
+	run_x a open /big-r rwcx , truncate 4194304
+	run_x hold race /big-r 6
+	has "dirty 0 of 4194304"
+	run_x a unlink /big-r
+}
+
+@test "hold: one user's sessions leave room for the others" {
+	"$VM" exec b --dir "$W" --user 4242:4242 -- sh -c "ulimit -n 2000
+		exec $F/rogue /dev/sivshmem stall 900 12" >"$BATS_TEST_TMPDIR/out" 3>&- &
+	local p=$!
+	wait_for 30 said 'stall: '
+	cat "$BATS_TEST_TMPDIR/out"
+	run_x b open /m-room rwcx , unlink /m-room
+	wait "$p"
+	local n
+	n=$(sed -n 's/^stall: \([0-9]*\).*/\1/p' "$BATS_TEST_TMPDIR/out")
+	[ "$n" -gt 100 ] && [ "$n" -le 512 ]
+}
+
+@test "hold: root takes the control device away: mappings die before it comes back" {
+	local d
+	d=$(devices a control)
+	[ "$(wc -w <<<"$d")" -eq 1 ]
+	a open /m-c rwcx , truncate 4096 , map rw , write 0 here , sleep 5 , fault r 0 \
+		>"$BATS_TEST_TMPDIR/out" 3>&- &
+	run_x b waitopen /m-c rw 20 , map rw , wait 0 here 20
+	run_x in_vm a sh -c "echo 1 >/sys/bus/pci/devices/$d/remove"
+	wait $! || true
+	cat "$BATS_TEST_TMPDIR/out"
+	said 'fault SIGBUS'
+	run_x in_vm a sh -c 'echo 1 >/sys/bus/pci/rescan'
+	run_x a open /m-c rw , map rw , read 0 4 , unlink /m-c
+	has "read here"
+}
+
+@test "hold: root takes a link device away: it goes when nobody reaches its pages" {
+	local d
+	b open /big-l rwcx , truncate 4194304 , map rw 4096 , write 0 page , sleep 6 , fault r 0 \
+		>"$BATS_TEST_TMPDIR/live" 3>&- &
+	local live=$!
+	run_x a waitopen /big-l rw 20 , map rw , wait 0 page 20
+	hold pin /big-l 4 >"$BATS_TEST_TMPDIR/out" 3>&- &
+	local pin=$!
+	wait_for 10 said pinned
+	d=$(devices b link)
+	run_x in_vm b sh -c "for d in $(echo $d); do echo 1 >/sys/bus/pci/devices/\$d/remove; done"
+	wait "$pin"
+	said 'pipe page'
+	wait "$live" || true
+	grep 'fault SIGBUS' "$BATS_TEST_TMPDIR/live"
+	run_x in_vm b sh -c 'echo 1 >/sys/bus/pci/rescan'
+	run_x b open /big-l rw , map rw 4096 , read 0 4 , unlink /big-l
+	has "read page"
+}
+
+@test "hold: neither kernel had anything to complain about" {
+	no_splats a
+	no_splats b
+}
