@@ -35,18 +35,22 @@ static void put_time(json_t *line)
 }
 
 /* Bytes that no UTF-8 has (a guest chose them) must not cost the line. */
-static void put_text(json_t *line, const char *key, const char *text, size_t max)
+json_t *audit_text(const char *text, size_t max)
 {
 	size_t n = strnlen(text, max), i;
 	char ascii[512];
 	json_t *value = json_stringn(text, n);
 
-	if (!value) {
-		for (i = 0; i < n && i < sizeof(ascii); i++)
-			ascii[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
-		value = json_stringn(ascii, i);
-	}
-	json_object_set_new(line, key, value);
+	if (value)
+		return value;
+	for (i = 0; i < n && i < sizeof(ascii); i++)
+		ascii[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
+	return json_stringn(ascii, i);
+}
+
+static void put_text(json_t *line, const char *key, const char *text, size_t max)
+{
+	json_object_set_new(line, key, audit_text(text, max));
 }
 
 static void put_rights(json_t *line, uint32_t rights)

@@ -29,7 +29,8 @@
 #define DEFAULT_CA	"/etc/sivshmem"
 #define DEFAULT_RUN	"/run/sivshmem"
 #define DEFAULT_AUDIT	"/var/log/sivshmem/audit.jsonl"
-#define FDS_WANTED	8192
+#define FDS_WANTED	16384
+#define FDS_RESERVED	256	/* for workers and VMs that come back */
 
 static struct {
 	const char *ca_dir, *policy, *audit, *user;
@@ -243,9 +244,14 @@ static void set_limits(void)
 	if (geteuid() == 0)
 		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (getrlimit(RLIMIT_NOFILE, &r))
-		return;
+		err(3, "getrlimit");
 	r.rlim_cur = r.rlim_max < FDS_WANTED ? r.rlim_max : FDS_WANTED;
-	setrlimit(RLIMIT_NOFILE, &r);
+	if (setrlimit(RLIMIT_NOFILE, &r))
+		err(3, "setrlimit");
+	if (r.rlim_cur < 2 * FDS_RESERVED)
+		errx(3, "a limit of %llu open files is too low; raise it to %u (ulimit -n)",
+		     (unsigned long long)r.rlim_cur, FDS_WANTED);
+	monitor.fd_end = (int)r.rlim_cur - FDS_RESERVED;
 }
 
 /* systemd's protocol: one datagram to the socket that it names */

@@ -69,7 +69,7 @@ static int show(const struct ca *ca, const char *name, bool json)
 	char path[PATH_MAX];
 	int rc;
 
-	rc = sivshmem_chain_read(locate(ca, name, path), &chain, &err);
+	rc = sivshmem_chain_look(locate(ca, name, path), &chain, &err);
 	if (!rc)
 		rc = ca_root(ca, &root, &err);
 	if (rc)

@@ -102,34 +102,53 @@ static _Noreturn void become_worker(const struct domain *d, int rpc, int event)
 	_exit(3);
 }
 
+/* The monitor's ends, ready to be heard; -errno. */
+static int make_pairs(struct domain *d, int *rpc, int *event)
+{
+	int r[2], e[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, r))
+		return -errno;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, e)) {
+		close(r[0]);
+		close(r[1]);
+		return -errno;
+	}
+	d->event = e[0];
+	d->rpc = (struct watch){ .fd = r[0], .ready = rpc_ready, .owner = d };
+	*rpc = r[1];
+	*event = e[1];
+	return loop_add(&d->rpc, EPOLLIN);
+}
+
+/* What fails here is tried again: the other domains go on meanwhile. */
 static void spawn(struct domain *d)
 {
-	int rpc[2], event[2];
-	pid_t pid;
+	int rpc = -1, event = -1, r;
+	pid_t pid = -1;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, rpc))
-		err(3, "socketpair");
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, event))
-		err(3, "socketpair");
-	pid = fork();
-	if (pid < 0) {
-		warn("fork");
-		close(rpc[0]);
-		close(event[0]);
-		d->restart_at = loop_now() + BACKOFF_MAX;
-	} else if (!pid) {
-		become_worker(d, rpc[1], event[1]);
+	r = make_pairs(d, &rpc, &event);
+	if (!r) {
+		pid = fork();
+		r = -errno;
 	}
-	close(rpc[1]);
-	close(event[1]);
-	if (pid < 0)
+	if (!pid)
+		become_worker(d, rpc, event);
+	if (rpc >= 0)
+		close(rpc);
+	if (event >= 0)
+		close(event);
+	if (pid < 0) {
+		warnc(-r, "%s: cannot start a worker", d->name);
+		loop_drop(&d->rpc);
+		if (d->event >= 0)
+			close(d->event);
+		d->event = -1;
+		d->restart_at = loop_now() + BACKOFF_MAX;
 		return;
+	}
 	d->worker = pid;
 	d->started = loop_now();
-	d->event = event[0];
-	d->rpc = (struct watch){ .fd = rpc[0], .ready = rpc_ready, .owner = d };
-	if (loop_add(&d->rpc, EPOLLIN))
-		err(3, "epoll_ctl");
 }
 
 static void forget_worker(struct domain *d)

@@ -90,7 +90,7 @@ static void connected(int fd)
 	struct ucred peer;
 	struct session *s;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size)) {
+	if (fd >= monitor.fd_end || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size)) {
 		close(fd);
 		return;
 	}

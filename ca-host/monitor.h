@@ -3,12 +3,14 @@
 #ifndef SIVSHMEM_CA_MONITOR_H
 #define SIVSHMEM_CA_MONITOR_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
 #include <sys/types.h>
 #include <sys/un.h>
 
+#include "../shim/lib/handshake.h"
 #include "policy.h"
 #include "privsep.h"
 
@@ -45,6 +47,8 @@ struct session {
 	struct sivring_session who;
 	const struct policy_service *service;	/* NULL: not authenticated */
 	uint64_t serial;
+	int64_t not_after;		/* of its certificates, 0: never */
+	struct sivshmem_proof proof;
 	int conn;			/* local: to send memfds on; else -1 */
 	int64_t since;
 	uint32_t grant_count;
@@ -171,6 +175,8 @@ struct audit {
 };
 int audit_start(const char *path);
 void audit_write(const struct audit *audit);
+/* A JSON string of at most max bytes, whatever bytes they are. */
+json_t *audit_text(const char *text, size_t max);
 
 struct monitor {
 	struct policy *policy;
@@ -182,6 +188,7 @@ struct monitor {
 	uint8_t boot_epoch[16];
 	uint64_t next_session;
 	char uid[16], gid[16], empty[256];	/* for workers; "-": no drop */
+	int fd_end;			/* fds from here on are the monitor's own reserve */
 	struct domain *domains;		/* one per VM, the host's last */
 	uint32_t domain_count;
 	struct link *links;

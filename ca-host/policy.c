@@ -63,10 +63,14 @@ static int check_file(const struct policy_parser *parser, int fd)
 	if (!S_ISREG(st.st_mode))
 		return sivshmem_error_set(parser->err, -EINVAL,
 			"%s: not a regular file", parser->path);
-	if (st.st_mode & S_IWOTH)
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
 		return sivshmem_error_set(parser->err, -EPERM,
-			"%s: everybody can write this policy, got mode %04o; chmod o-w it",
+			"%s: a policy that group or others can write, got mode %04o; chmod 644 it",
 			parser->path, (unsigned int)st.st_mode & 07777);
+	if (st.st_uid && st.st_uid != geteuid())
+		return sivshmem_error_set(parser->err, -EPERM,
+			"%s: a policy that uid %u owns, neither root nor uid %u; chown it",
+			parser->path, (unsigned int)st.st_uid, (unsigned int)geteuid());
 	return 0;
 }
 

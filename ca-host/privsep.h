@@ -34,7 +34,7 @@ enum priv_op {
 	PRIV_RESET,		/* the guest kernel began anew: forget its sessions */
 	PRIV_SESSION,		/* guest kernel opened (or announces again) a session */
 	PRIV_SESSION_CLOSE,
-	PRIV_SIGN,		/* sig_h for a handshake in this session */
+	PRIV_SIGN,		/* HOST's body for the handshake of this session, once */
 	PRIV_AUTH,		/* judge a service's chain and signature */
 	PRIV_OPEN,
 	PRIV_UNLINK,
@@ -64,12 +64,10 @@ struct priv_request {
 			uint32_t again, pad;
 		} session_open;
 		struct {
-			uint8_t hash[32];
+			struct sivp_hello hello;
+			uint8_t eh[SIVP_KEY_LEN];	/* the worker's ephemeral key */
 		} sign;
-		struct {
-			uint8_t hash[32];
-			struct sivp_auth_body body;
-		} auth;
+		struct sivp_auth_body auth;
 		struct {	/* OPEN and UNLINK */
 			uint32_t oflag, rights, mode, pad;
 			char channel[SIVP_NAME_LEN];
@@ -95,16 +93,12 @@ struct priv_reply {
 			uint64_t ring_epoch;	/* START, NEW_EPOCH */
 			uint8_t boot_epoch[16];	/* of this daemon: HOST.epoch */
 			char vm[SIVP_VM_LEN];
-			uint64_t crl_epoch, policy_epoch;
-			struct sivp_chain chain;	/* the host's */
 		} start;
 		struct {
 			uint64_t host_session;	/* HOST.session, unique for ever */
 			uint32_t uid;		/* whose share it takes */
 		} session;
-		struct {
-			uint8_t signature[SIVP_SIG_LEN];
-		} sign;
+		struct sivp_host_body host;	/* SIGN */
 		struct sivp_ready_body ready;	/* AUTH: all but binder */
 		struct {	/* OPEN, RESIZE, STAT; extents_count extents follow */
 			uint32_t created, pad;

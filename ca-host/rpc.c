@@ -22,7 +22,6 @@ static void fill_start(struct domain *d)
 	reply->start.ring_epoch = ++d->ring_epoch;
 	memcpy(reply->start.boot_epoch, monitor.boot_epoch, sizeof(monitor.boot_epoch));
 	memcpy(reply->start.vm, d->name, strlen(d->name));
-	reply->start.chain = monitor.chain;
 	for (i = 0; d->vm && i < monitor.policy->link_count; i++)
 		reply->start.links += monitor.policy->links[i].readers >> d->vm->index & 1;
 }
@@ -64,23 +63,23 @@ static const char *why_text(uint32_t why)
 }
 
 /* Certificate, signature, then policy: the first that fails is the reason. */
-static const char *judge(const struct session *s, const struct priv_request *q,
+static const char *judge(struct session *s, const struct priv_request *q,
 			 const struct policy_service **service)
 {
-	const struct sivp_cert *cert = &q->auth.body.chain.cert[0];
+	const struct sivp_cert *cert = &q->auth.chain.cert[0];
 	const struct sivshmem_cert_context ctx = {
 		.now = time(NULL), .vm = s->domain->name, .host = monitor.host,
 		.check_ids = true, .uid = s->who.uid, .gid = s->who.gid,
 	};
+	bool proven = sivshmem_hs_proven(&s->proof, &q->auth);
 	enum sivshmem_cert_error error;
 	const struct policy_service *p;
 
-	error = sivshmem_chain_verify(&q->auth.body.chain, SIVP_CERT_SERVICE,
+	error = sivshmem_chain_verify(&q->auth.chain, SIVP_CERT_SERVICE,
 				      &monitor.root, &ctx);
 	if (error)
 		return sivshmem_cert_reason(error);
-	if (!sivshmem_verify_hash(q->auth.body.signature, SIVP_CTX_SERVICE_AUTH,
-				  q->auth.hash, cert->public_key))
+	if (!proven)
 		return "the proof of the service's key is wrong";
 	p = policy_find_service(monitor.policy, cert->subject);
 	if (!p)
@@ -94,16 +93,29 @@ static const char *judge(const struct session *s, const struct priv_request *q,
 	return NULL;
 }
 
+static int do_sign(struct session *s, const struct priv_request *q)
+{
+	struct sivp_host_body *body = &reply->host;
+
+	body->host_time = time(NULL);
+	body->chain = monitor.chain;
+	if (sivshmem_hs_prove(&s->proof, &q->sign.hello, q->sign.eh, s->host_id,
+			      monitor.boot_epoch, body, monitor.secret))
+		return EPROTO;
+	return 0;
+}
+
 static int do_auth(struct session *s, const struct priv_request *q)
 {
 	const struct policy_service *service = NULL;
 	const char *reason = judge(s, q, &service);
-	const struct sivp_cert *cert = &q->auth.body.chain.cert[0];
+	const struct sivp_cert *cert = &q->auth.chain.cert[0];
 	char subject[SIVP_NAME_LEN + 1] = { 0 };
 
 	memcpy(subject, cert->subject, SIVP_NAME_LEN);
 	s->service = service;
 	s->serial = service ? cert->serial : 0;
+	s->not_after = sivshmem_chain_not_after(&q->auth.chain, &monitor.root);
 	audit_write(&(struct audit){ .event = "auth", .session = s,
 		.subject = subject, .serial = cert->serial,
 		.refused = reason != NULL, .reason = reason });
@@ -179,10 +191,24 @@ static int send_memfd(const struct session *s, const struct grant *g)
 	return r < 0 ? -r : 0;
 }
 
+/* The channel, or why this session can't have anything of it. */
+static const struct policy_channel *channel_of(const struct session *s, const char *name,
+					       const char **reason)
+{
+	const struct policy_channel *c = channel_for(s, name);
+
+	*reason = c ? NULL : "no such channel for this VM";
+	if (s->not_after && time(NULL) > s->not_after) {
+		*reason = sivshmem_cert_reason(SIVSHMEM_CERT_EXPIRED);
+		return NULL;
+	}
+	return c;
+}
+
 static int do_open(struct session *s, const struct priv_request *q)
 {
-	const struct policy_channel *c = channel_for(s, q->name.channel);
-	const char *reason = c ? NULL : "no such channel for this VM";
+	const char *reason;
+	const struct policy_channel *c = channel_of(s, q->name.channel, &reason);
 	struct grant *g = NULL;
 	bool created = false;
 	int r = EACCES;
@@ -209,8 +235,8 @@ static int do_open(struct session *s, const struct priv_request *q)
 
 static int do_unlink(struct session *s, const struct priv_request *q)
 {
-	const struct policy_channel *c = channel_for(s, q->name.channel);
-	const char *reason = c ? NULL : "no such channel for this VM";
+	const char *reason;
+	const struct policy_channel *c = channel_of(s, q->name.channel, &reason);
 	int r = c ? store_unlink(s, c, q->name.object, &reason) : EACCES;
 
 	audit_name("unlink", s, q, 0, r, reason);
@@ -269,9 +295,7 @@ static int of_session(struct domain *d, const struct priv_request *q)
 		session_destroy(s);
 		return 0;
 	case PRIV_SIGN:
-		sivshmem_sign_hash(reply->sign.signature, SIVP_CTX_HOST_AUTH,
-				   q->sign.hash, monitor.secret);
-		return 0;
+		return do_sign(s, q);
 	case PRIV_AUTH:
 		return do_auth(s, q);
 	}

@@ -99,13 +99,17 @@ static int allow_calls(scmp_filter_ctx filter)
 		SCMP_SYS(getrandom), SCMP_SYS(clock_gettime), SCMP_SYS(time),
 		SCMP_SYS(gettimeofday), SCMP_SYS(restart_syscall),
 		SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(getpid),
-		SCMP_SYS(gettid), SCMP_SYS(tgkill), SCMP_SYS(newfstatat),
+		SCMP_SYS(gettid), SCMP_SYS(newfstatat),
 		SCMP_SYS(fstat), SCMP_SYS(exit), SCMP_SYS(exit_group),
 	};
 	int r = 0;
 
 	for (size_t i = 0; !r && i < sizeof(calls) / sizeof(calls[0]); i++)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+	/* abort(3), and no other process of the same user */
+	if (!r)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+				     SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
 	/* memory yes, code no */
 	if (!r)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,

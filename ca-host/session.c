@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 #include <sodium.h>
 
 #include "../shim/lib/handshake.h"
@@ -206,18 +205,19 @@ void wsessions_expire(struct worker *worker)
 
 /* --- handshake --- */
 
-static bool sign(const struct wsession *s, const uint8_t hash[32],
+/* The monitor makes HOST's body, and signs it with what it was told. */
+static bool sign(const struct wsession *s, const struct sivp_host *host,
 		 struct sivp_host_body *body)
 {
 	struct priv_request request = { .op = PRIV_SIGN, .session = s->link.id };
 	const struct priv_reply *reply;
 
-	memcpy(request.sign.hash, hash, sizeof(request.sign.hash));
+	request.sign.hello = s->handshake.hello;
+	memcpy(request.sign.eh, host->clear.eh, sizeof(request.sign.eh));
 	reply = worker_call(&request);
-	if (reply->error)
-		return false;
-	memcpy(body->signature, reply->sign.signature, sizeof(body->signature));
-	return true;
+	if (!reply->error)
+		*body = reply->host;
+	return !reply->error;
 }
 
 /* No user gets more half handshakes than are left for all others. */
@@ -233,14 +233,8 @@ static bool has_share(struct worker *worker, uint32_t uid)
 static void take_hello(struct worker *worker, struct wsession *s,
 		       const void *message, size_t length)
 {
-	struct sivp_host_body body = {
-		.host_time = time(NULL),
-		.crl_epoch = worker->crl_epoch,
-		.policy_epoch = worker->policy_epoch,
-		.chain = worker->chain,
-	};
+	struct sivp_host_body body;
 	struct sivp_host host;
-	uint8_t hash[32];
 	int r;
 
 	if (!has_share(worker, s->uid)) {
@@ -248,12 +242,12 @@ static void take_hello(struct worker *worker, struct wsession *s,
 		return;
 	}
 	r = sivshmem_hs_host_hello(&s->handshake, message, length, s->host_session,
-				   worker->boot_epoch, &host, &body, hash);
+				   worker->boot_epoch, &host);
 	if (r == -EPROTONOSUPPORT) {
 		refuse(worker, s, PRIV_WHY_VERSION, SIVP_BAD_VERSION);
 	} else if (r) {
 		refuse(worker, s, PRIV_WHY_MALFORMED, SIVP_REFUSED);
-	} else if (!sign(s, hash, &body) ||
+	} else if (!sign(s, &host, &body) ||
 		   sivshmem_hs_host_finish(&s->handshake, &host, &body)) {
 		wsession_abort(worker, s, SIVP_REFUSED);
 	} else {
@@ -266,13 +260,12 @@ static void take_hello(struct worker *worker, struct wsession *s,
 
 /* The monitor's verdict as READY's body: a refusal tells nothing else. */
 static void judge(const struct wsession *s, const struct sivp_auth_body *auth,
-		  const uint8_t hash[32], struct sivp_ready_body *ready)
+		  struct sivp_ready_body *ready)
 {
 	struct priv_request request = { .op = PRIV_AUTH, .session = s->link.id };
 	const struct priv_reply *reply;
 
-	memcpy(request.auth.hash, hash, sizeof(request.auth.hash));
-	request.auth.body = *auth;
+	request.auth = *auth;
 	reply = worker_call(&request);
 	memset(ready, 0, sizeof(*ready));
 	if (!reply->error)
@@ -288,17 +281,16 @@ static void take_auth(struct worker *worker, struct wsession *s,
 	struct sivp_auth_body auth;
 	struct sivp_ready_body body;
 	struct sivp_ready ready;
-	uint8_t hash[32];
 
 	if (length != sizeof(struct sivp_auth)) {
 		refuse(worker, s, PRIV_WHY_MALFORMED, SIVP_REFUSED);
 		return;
 	}
-	if (sivshmem_hs_host_auth(&s->handshake, message, length, &auth, hash)) {
+	if (sivshmem_hs_host_auth(&s->handshake, message, length, &auth)) {
 		refuse(worker, s, PRIV_WHY_SEAL, SIVP_REFUSED);
 		return;
 	}
-	judge(s, &auth, hash, &body);
+	judge(s, &auth, &body);
 	sivshmem_hs_host_ready(&s->handshake, &body, &ready, &s->keys);
 	s->deadline = 0;
 	if (body.status == SIVP_OK)

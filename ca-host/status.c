@@ -14,8 +14,11 @@
 #include "alloc.h"
 
 #define CLIENTS_MAX	16
+#define CLIENTS_OF_UID	2	/* that do not read; root and we have no limit */
 
 struct client {
+	LIST_ENTRY(client) node;
+	uid_t uid;
 	struct watch watch;
 	char *text;
 	size_t length, sent;
@@ -23,7 +26,7 @@ struct client {
 
 static struct watch listener = { .fd = -1 };
 static char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-static unsigned int clients;
+static LIST_HEAD(client_list, client) clients = LIST_HEAD_INITIALIZER(clients);
 
 static json_t *number(uint64_t n)
 {
@@ -79,8 +82,8 @@ static void list_channel(const struct policy_channel *c, json_t *channels,
 		count++;
 		if (!sees_object(o, uid, all))
 			continue;
-		json_array_append_new(objects, json_pack("{s:s, s:s*, s:o, s:o, s:b, s:i}",
-			"channel", c->name, "name", o->name, "size", number(o->size),
+		json_array_append_new(objects, json_pack("{s:s, s:o, s:o, s:o, s:b, s:i}",
+			"channel", c->name, "name", audit_text(o->name, sizeof(o->name)), "size", number(o->size),
 			"generation", number(o->generation), "unlinked", o->unlinked,
 			"grants", (int)o->grant_count));
 	}
@@ -98,12 +101,12 @@ static json_t *one_session(const struct session *s)
 
 	LIST_FOREACH(g, &s->grants, of_session) {
 		snprintf(name, sizeof(name), "%s/%s", g->object->channel->name, g->object->name);
-		json_array_append_new(held, json_string(name));
+		json_array_append_new(held, audit_text(name, sizeof(name)));
 	}
-	return json_pack("{s:o, s:s, s:s?, s:i, s:i, s:s*, s:o, s:o}",
+	return json_pack("{s:o, s:s, s:s?, s:i, s:i, s:o, s:o, s:o}",
 		"session", number(s->host_id), "vm", s->domain->name,
 		"service", s->service ? s->service->name : NULL,
-		"uid", (int)s->who.uid, "pid", (int)s->who.pid, "comm", s->who.comm,
+		"uid", (int)s->who.uid, "pid", (int)s->who.pid, "comm", audit_text(s->who.comm, sizeof(s->who.comm)),
 		"age_s", number((uint64_t)(loop_now() - s->since) / 1000), "objects", held);
 }
 
@@ -160,21 +163,38 @@ static void client_ready(struct watch *watch, uint32_t events)
 	if (n < 0 && errno == EAGAIN && !(events & (EPOLLERR | EPOLLHUP)))
 		return;
 	loop_drop(watch);
+	LIST_REMOVE(c, node);
 	free(c->text);
 	free(c);
-	clients--;
+}
+
+static bool may_ask(uid_t uid)
+{
+	unsigned int all = 0, own = 0;
+	const struct client *c;
+
+	LIST_FOREACH(c, &clients, node) {
+		all++;
+		own += c->uid == uid;
+	}
+	if (uid == 0 || uid == geteuid())
+		return all < 2 * CLIENTS_MAX;
+	return all < CLIENTS_MAX && own < CLIENTS_OF_UID;
 }
 
 static void serve(int fd)
 {
 	socklen_t size = sizeof(struct ucred);
+	struct client *c = NULL;
 	struct ucred peer;
-	struct client *c;
 
-	c = calloc(1, sizeof(*c));
-	if (!c || clients >= CLIENTS_MAX ||
-	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
+	if (fd >= monitor.fd_end || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) ||
+	    !may_ask(peer.uid))
 		goto fail;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		goto fail;
+	c->uid = peer.uid;
 	c->text = document(peer.uid);
 	if (!c->text)
 		goto fail;
@@ -184,7 +204,7 @@ static void serve(int fd)
 		free(c->text);
 		goto fail;
 	}
-	clients++;
+	LIST_INSERT_HEAD(&clients, c, node);
 	return;
 fail:
 	free(c);

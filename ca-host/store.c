@@ -141,7 +141,7 @@ static int take_memory(struct object *o, uint64_t pages)
 
 static int resize_link(struct object *o, uint64_t size, uint64_t pages)
 {
-	uint64_t old = o->size;
+	uint64_t old = o->size, had = o->pages * ALLOC_PAGE;
 	int r;
 
 	if (pages > o->pages) {
@@ -151,7 +151,8 @@ static int resize_link(struct object *o, uint64_t size, uint64_t pages)
 		o->pages = pages;
 	}
 	/* peers may have written past the end in the meantime: zero both ways */
-	r = size < old ? zero_bytes(o, size, old) : zero_bytes(o, old, size);
+	r = size < old ? zero_bytes(o, size, old) :
+			 zero_bytes(o, old, size < had ? size : had);
 	if (!r)
 		o->size = size;
 	return r;
@@ -172,18 +173,17 @@ static void announce(const struct object *o, const struct domain *except)
 		struct priv_event event;
 		struct sivring_extent extents[SIVRING_EXTENTS_MAX];
 	} message;
-	const struct grant *g;
+	const struct grant *g, *first[POLICY_MAX_VMS] = { NULL };
 	uint32_t i;
 
-	for (i = 0; i < monitor.domain_count; i++) {
+	LIST_FOREACH(g, &o->grants, of_object)
+		if (g->session->domain->vm)
+			first[g->session->domain->vm->index] = g;
+	for (i = 0; i < monitor.policy->vm_count; i++) {
 		struct domain *d = &monitor.domains[i];
 
-		if (d == except || !d->vm)
-			continue;
-		LIST_FOREACH(g, &o->grants, of_object)
-			if (g->session->domain == d)
-				break;
-		if (!g)
+		g = first[i];
+		if (!g || d == except)
 			continue;
 		memset(&message.event, 0, sizeof(message.event));
 		message.event.type = PRIV_EVENT_OBJECT;
@@ -240,7 +240,7 @@ static int make_memfd(const struct object *o)
 
 	snprintf(name, sizeof(name), "sivshmem:%s/%s", o->channel->name, o->name);
 	fd = memfd_create(name, MFD_CLOEXEC);	/* and nobody may seal it */
-	if (fd >= 0 && fchmod(fd, 0600)) {
+	if (fd >= 0 && (fd >= monitor.fd_end || fchmod(fd, 0600))) {
 		close(fd);
 		return -1;
 	}

@@ -165,9 +165,6 @@ static void start(struct worker *worker)
 	worker->local = reply->start.local;
 	worker->links = reply->start.links;
 	worker->ring_epoch = reply->start.ring_epoch;
-	worker->crl_epoch = reply->start.crl_epoch;
-	worker->policy_epoch = reply->start.policy_epoch;
-	worker->chain = reply->start.chain;
 	memcpy(worker->boot_epoch, reply->start.boot_epoch, sizeof(worker->boot_epoch));
 	memcpy(worker->vm, reply->start.vm, sizeof(worker->vm));
 	worker->vm[sizeof(worker->vm) - 1] = 0;

@@ -35,8 +35,6 @@ struct worker {
 	uint64_t ring_epoch;
 	uint8_t boot_epoch[16];
 	char vm[SIVP_VM_LEN];
-	uint64_t crl_epoch, policy_epoch;
-	struct sivp_chain chain;
 	const struct wcarrier *carrier;
 	struct wsessions *sessions;
 	struct wbucket refusals;

@@ -93,7 +93,7 @@ P
 	echo 'version = 1;' >policy.conf
 	chmod 666 policy.conf
 	check 1
-	has "chmod o-w"
+	has "chmod 644"
 }
 
 @test "errors: syntax, unknown keys, duplicates, types, includes" {

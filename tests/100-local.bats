@@ -368,6 +368,16 @@ P
 	wait_for 20 no_sessions
 }
 
+@test "local: a certificate that expires opens nothing more" {
+	sivshmem-ca --dir "$D/ca" issue t/maker --out "$D/id/short" --not-after $(($(date +%s) + 3))
+	[ "$(id -u)" -ne 0 ] || chown -R "$U" "$D/id/short"
+	run_x as short shmtool open /m-e1 rwcx , truncate 100 , map rw , write 0 kept , sleep 5 , \
+		read 0 4 , fails EACCES open /m-e2 rwc , fails EACCES unlink /m-e1
+	has "read kept"
+	last_refusal | grep -q expired
+	run_x a unlink /m-e1
+}
+
 @test "local: one user's connections leave room for the others" {
 	requires root
 	run_x python3 - "$D/run/local.sock" <<'P'

@@ -204,6 +204,19 @@ static enum sivshmem_cert_error check_signatures(const struct sivp_cert *const *
  * Times and bindings come last: a caller that sees EXPIRED knows that the
  * signatures hold. A CA certificate that has bindings passes them on.
  */
+int64_t sivshmem_chain_not_after(const struct sivp_chain *chain, const struct sivp_cert *root)
+{
+	int64_t first = root->not_after;
+
+	for (uint32_t i = 0; i < chain->count && i < 2; i++) {
+		int64_t end = chain->cert[i].not_after;
+
+		if (end && (!first || end < first))
+			first = end;
+	}
+	return first;
+}
+
 enum sivshmem_cert_error sivshmem_chain_verify(const struct sivp_chain *chain,
 					       enum sivp_cert_kind leaf,
 					       const struct sivp_cert *root,

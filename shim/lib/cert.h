@@ -49,6 +49,8 @@ void sivshmem_cert_sign(struct sivp_cert *cert, const uint8_t secret[64]);
 /* Shape only: magic, version, padding, names, kinds. */
 bool sivshmem_cert_well_formed(const struct sivp_cert *cert);
 
+/* When the first of them ends, root included; 0: never. */
+int64_t sivshmem_chain_not_after(const struct sivp_chain *chain, const struct sivp_cert *root);
 /*
  * The whole check: shape, signatures up to root, kind of the leaf, times of
  * each certificate against ctx->now, bindings of the leaf against ctx.

@@ -232,7 +232,6 @@ static void make_auth(struct sivshmem_handshake *hs,
 	struct sivp_auth_body body = { .chain = bundle->chain };
 
 	mix(hs->th, &body, HASHED_AUTH);
-	memcpy(hs->auth_hash, hs->th, HASH_LEN);
 	sivshmem_sign_hash(body.signature, SIVP_CTX_SERVICE_AUTH, hs->th,
 			   bundle->secret);
 	mix(hs->th, body.signature, sizeof(body.signature));
@@ -302,43 +301,47 @@ int sivshmem_hs_client_ready(struct sivshmem_handshake *hs, const void *message,
 
 /* --- host --- */
 
-static int take_hello(struct sivshmem_handshake *hs, const void *message,
-		      size_t length)
+static int check_hello(const struct sivp_hello *hello)
 {
-	if (!header_is(message, length, SIVP_HELLO, sizeof(hs->hello)))
+	if (!header_is(hello, sizeof(*hello), SIVP_HELLO, sizeof(*hello)) ||
+	    !hello->version_min || !hello->suites ||
+	    hello->version_min > hello->version_max)
 		return -EPROTO;
-	memcpy(&hs->hello, message, sizeof(hs->hello));
-	if (!hs->hello.version_min || !hs->hello.suites ||
-	    hs->hello.version_min > hs->hello.version_max)
-		return -EPROTO;
-	if (hs->hello.version_min > SIVP_VERSION ||
-	    hs->hello.version_max < SIVP_VERSION ||
-	    !(hs->hello.suites & SIVP_SUITE_1))
+	if (hello->version_min > SIVP_VERSION || hello->version_max < SIVP_VERSION ||
+	    !(hello->suites & SIVP_SUITE_1))
 		return -EPROTONOSUPPORT;
 	return 0;
+}
+
+static void fill_clear(struct sivp_host_clear *clear, uint64_t session,
+		       const uint8_t epoch[16])
+{
+	memset(clear, 0, sizeof(*clear));
+	clear->hdr = make_header(SIVP_HOST, sizeof(struct sivp_host));
+	clear->version = SIVP_VERSION;
+	clear->suite = SIVP_SUITE_1;
+	clear->session = session;
+	memcpy(clear->epoch, epoch, sizeof(clear->epoch));
 }
 
 int sivshmem_hs_host_hello_with(struct sivshmem_handshake *hs,
 				const uint8_t secret[32], const void *message,
 				size_t length, uint64_t session,
-				const uint8_t epoch[16], struct sivp_host *host,
-				struct sivp_host_body *body, uint8_t sign_hash[32])
+				const uint8_t epoch[16], struct sivp_host *host)
 {
 	int r;
 
 	memset(hs, 0, sizeof(*hs));
 	memset(host, 0, sizeof(*host));
-	memset(body->signature, 0, sizeof(body->signature));
-	r = take_hello(hs, message, length);
+	if (length != sizeof(hs->hello))
+		return fail(hs, -EPROTO);
+	memcpy(&hs->hello, message, sizeof(hs->hello));
+	r = check_hello(&hs->hello);
 	if (r)
 		return fail(hs, r);
 	memcpy(hs->secret, secret, sizeof(hs->secret));
 	hs->session = session;
-	host->clear.hdr = make_header(SIVP_HOST, sizeof(*host));
-	host->clear.version = SIVP_VERSION;
-	host->clear.suite = SIVP_SUITE_1;
-	host->clear.session = session;
-	memcpy(host->clear.epoch, epoch, sizeof(host->clear.epoch));
+	fill_clear(&host->clear, session, epoch);
 	crypto_scalarmult_base(host->clear.eh, hs->secret);
 
 	transcript_start(hs->th);
@@ -346,23 +349,20 @@ int sivshmem_hs_host_hello_with(struct sivshmem_handshake *hs,
 	mix(hs->th, &host->clear, sizeof(host->clear));
 	if (!agree(hs, hs->hello.ec))
 		return fail(hs, -EPROTO);
-	mix(hs->th, body, HASHED_HOST);
-	memcpy(sign_hash, hs->th, HASH_LEN);
 	hs->step = STEP_HOST_HELLO;
 	return 0;
 }
 
 int sivshmem_hs_host_hello(struct sivshmem_handshake *hs, const void *message,
 			   size_t length, uint64_t session,
-			   const uint8_t epoch[16], struct sivp_host *host,
-			   struct sivp_host_body *body, uint8_t sign_hash[32])
+			   const uint8_t epoch[16], struct sivp_host *host)
 {
 	uint8_t secret[32];
 	int r;
 
 	randombytes_buf(secret, sizeof(secret));
 	r = sivshmem_hs_host_hello_with(hs, secret, message, length, session,
-					epoch, host, body, sign_hash);
+					epoch, host);
 	sodium_memzero(secret, sizeof(secret));
 	return r;
 }
@@ -373,6 +373,7 @@ int sivshmem_hs_host_finish(struct sivshmem_handshake *hs,
 {
 	if (hs->step != STEP_HOST_HELLO)
 		return fail(hs, -EPROTO);
+	mix(hs->th, body, HASHED_HOST);
 	mix(hs->th, body->signature, sizeof(body->signature));
 	seal_once(hs, true, &host->clear.hdr, body, sizeof(*body), host->sealed);
 	hs->step = STEP_HOST_HOST;
@@ -380,8 +381,7 @@ int sivshmem_hs_host_finish(struct sivshmem_handshake *hs,
 }
 
 int sivshmem_hs_host_auth(struct sivshmem_handshake *hs, const void *message,
-			  size_t length, struct sivp_auth_body *body,
-			  uint8_t auth_hash[32])
+			  size_t length, struct sivp_auth_body *body)
 {
 	struct sivp_auth auth;
 
@@ -393,8 +393,6 @@ int sivshmem_hs_host_auth(struct sivshmem_handshake *hs, const void *message,
 	if (!open_once(hs, true, &auth.hdr, auth.sealed, body, sizeof(*body)))
 		return fail(hs, -EPROTO);
 	mix(hs->th, body, HASHED_AUTH);
-	memcpy(hs->auth_hash, hs->th, HASH_LEN);
-	memcpy(auth_hash, hs->th, HASH_LEN);
 	mix(hs->th, body->signature, sizeof(body->signature));
 	conclude(hs);
 	hs->step = STEP_HOST_AUTH;
@@ -418,6 +416,41 @@ int sivshmem_hs_host_ready(struct sivshmem_handshake *hs,
 		*keys = traffic;
 	sodium_memzero(&traffic, sizeof(traffic));
 	return fail(hs, 0);		/* done */
+}
+
+/* --- the monitor's transcript --- */
+
+int sivshmem_hs_prove(struct sivshmem_proof *proof, const struct sivp_hello *hello,
+		      const uint8_t eh[SIVP_KEY_LEN], uint64_t session,
+		      const uint8_t epoch[16], struct sivp_host_body *body,
+		      const uint8_t secret[64])
+{
+	struct sivp_host_clear clear;
+
+	if (proof->state != SIVSHMEM_PROOF_NONE || check_hello(hello))
+		return -EPROTO;
+	fill_clear(&clear, session, epoch);
+	memcpy(clear.eh, eh, sizeof(clear.eh));
+	transcript_start(proof->th);
+	mix(proof->th, hello, sizeof(*hello));
+	mix(proof->th, &clear, sizeof(clear));
+	mix(proof->th, body, HASHED_HOST);
+	sivshmem_sign_hash(body->signature, SIVP_CTX_HOST_AUTH, proof->th, secret);
+	mix(proof->th, body->signature, sizeof(body->signature));
+	proof->state = SIVSHMEM_PROOF_SIGNED;
+	return 0;
+}
+
+bool sivshmem_hs_proven(struct sivshmem_proof *proof, const struct sivp_auth_body *body)
+{
+	bool asked = proof->state != SIVSHMEM_PROOF_SIGNED;
+
+	proof->state = SIVSHMEM_PROOF_SPENT;
+	if (asked)
+		return false;
+	mix(proof->th, body, HASHED_AUTH);
+	return sivshmem_verify_hash(body->signature, SIVP_CTX_SERVICE_AUTH, proof->th,
+				    body->chain.cert[0].public_key);
 }
 
 /* --- signatures --- */

@@ -6,9 +6,10 @@
  *
  * The service's end:   hello -> [HOST arrives] host -> [READY arrives] ready
  * The host's end:      hello -> host_finish -> auth -> ready
- * The host's end runs in the worker, which holds no signing key and trusts no
- * certificate by itself: it asks the monitor for sig_h over the hash from
- * `hello`, and for the verdict over what `auth` took out of AUTH.
+ * The host's end runs in the worker, which holds no signing key and judges no
+ * certificate. The monitor keeps a transcript of its own: it makes and signs
+ * HOST's body (`prove`) from HELLO and the worker's ephemeral key, and checks
+ * the service's signature (`proven`) under what it signed itself.
  */
 #ifndef SIVSHMEM_LIB_HANDSHAKE_H
 #define SIVSHMEM_LIB_HANDSHAKE_H
@@ -27,7 +28,6 @@ struct sivshmem_handshake {
 	uint8_t th[32];			/* running transcript hash */
 	uint8_t secret[32];		/* own ephemeral X25519 key */
 	uint8_t hk[32];
-	uint8_t auth_hash[32];		/* th3p: what sig_c signs */
 	uint8_t binder[32];
 	struct sivp_hello hello;
 	uint64_t session;
@@ -54,26 +54,38 @@ int sivshmem_hs_client_ready(struct sivshmem_handshake *hs,
 
 /* --- host (worker) --- */
 /*
- * Take HELLO and a body that is complete but for its signature; fill
- * host->clear; sign_hash is what the host key must sign under
- * SIVP_CTX_HOST_AUTH.
+ * Take HELLO, fill host->clear.
  * -EPROTONOSUPPORT: no common version or suite; -EPROTO: malformed.
  */
 int sivshmem_hs_host_hello(struct sivshmem_handshake *hs,
 	const void *message, size_t length, uint64_t session,
-	const uint8_t epoch[16], struct sivp_host *host,
-	struct sivp_host_body *body, uint8_t sign_hash[32]);
-/* body->signature is set now: seal it into host. */
+	const uint8_t epoch[16], struct sivp_host *host);
+/* The monitor's body, signed: seal it into host. */
 int sivshmem_hs_host_finish(struct sivshmem_handshake *hs,
 	struct sivp_host *host, const struct sivp_host_body *body);
-/* Open AUTH; auth_hash is what body->signature must sign. Judges nothing. */
+/* Open AUTH. Judges nothing. */
 int sivshmem_hs_host_auth(struct sivshmem_handshake *hs,
-	const void *message, size_t length, struct sivp_auth_body *body,
-	uint8_t auth_hash[32]);
+	const void *message, size_t length, struct sivp_auth_body *body);
 /* Seal READY; keys are filled when body->status is SIVP_OK. Sets body->binder. */
 int sivshmem_hs_host_ready(struct sivshmem_handshake *hs,
 	struct sivp_ready_body *body, struct sivp_ready *ready,
 	struct sivshmem_keys *keys);
+
+/* --- host (monitor) --- */
+struct sivshmem_proof {			/* zeroed: HELLO has not come */
+	uint8_t th[32];
+	enum { SIVSHMEM_PROOF_NONE, SIVSHMEM_PROOF_SIGNED, SIVSHMEM_PROOF_SPENT } state;
+};
+/*
+ * Sign body, whose other fields are filled. Once per session, which is never
+ * used again: no signature serves another handshake. -EPROTO otherwise, or if
+ * hello is malformed.
+ */
+int sivshmem_hs_prove(struct sivshmem_proof *proof, const struct sivp_hello *hello,
+	const uint8_t eh[SIVP_KEY_LEN], uint64_t session, const uint8_t epoch[16],
+	struct sivp_host_body *body, const uint8_t secret[64]);
+/* Did the holder of chain.cert[0]'s key answer that very HOST? Asked once. */
+bool sivshmem_hs_proven(struct sivshmem_proof *proof, const struct sivp_auth_body *body);
 
 void sivshmem_hs_wipe(struct sivshmem_handshake *hs);
 

@@ -25,7 +25,6 @@ int sivshmem_hs_client_hello_with(struct sivshmem_handshake *hs,
 	const uint8_t secret[32], struct sivp_hello *hello);
 int sivshmem_hs_host_hello_with(struct sivshmem_handshake *hs,
 	const uint8_t secret[32], const void *message, size_t length,
-	uint64_t session, const uint8_t epoch[16], struct sivp_host *host,
-	struct sivp_host_body *body, uint8_t sign_hash[32]);
+	uint64_t session, const uint8_t epoch[16], struct sivp_host *host);
 
 #endif

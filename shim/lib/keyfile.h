@@ -38,6 +38,9 @@ int sivshmem_key_write(const char *path, const uint8_t secret[64],
 /* The same for certificates, mode 0644; a file that others may write is refused. */
 int sivshmem_chain_read(const char *path, struct sivp_chain *chain,
 	struct sivshmem_error *err);
+/* To print it, never to trust it: whoever owns the file. */
+int sivshmem_chain_look(const char *path, struct sivp_chain *chain,
+	struct sivshmem_error *err);
 int sivshmem_chain_write(const char *path, const struct sivp_chain *chain,
 	struct sivshmem_error *err);
 

@@ -24,7 +24,7 @@ struct exchange {
 	struct sivp_ready_body ready_body, ready_seen;
 	struct sivp_ready ready;
 	struct sivshmem_keys client_keys, host_keys;
-	uint8_t auth_hash[32];
+	struct sivshmem_proof proof;	/* the monitor's */
 	int64_t host_time;
 	enum sivshmem_cert_error reason;
 };
@@ -46,7 +46,7 @@ static void make_parties(void)
 
 static int host_answers(struct exchange *x, const struct party *as)
 {
-	uint8_t ephemeral[32], sign_hash[32];
+	uint8_t ephemeral[32];
 	int r;
 
 	memset(ephemeral, 0x22, sizeof(ephemeral));
@@ -57,12 +57,14 @@ static int host_answers(struct exchange *x, const struct party *as)
 		.chain = { .count = 1, .cert[0] = as->cert },
 	};
 	r = sivshmem_hs_host_hello_with(&x->host_end, ephemeral, &x->hello,
-					sizeof(x->hello), 77, epoch, &x->host,
-					&x->host_body, sign_hash);
+					sizeof(x->hello), 77, epoch, &x->host);
 	if (r)
 		return r;
-	sivshmem_sign_hash(x->host_body.signature, SIVP_CTX_HOST_AUTH, sign_hash,
-			   as->secret);
+	memset(&x->proof, 0, sizeof(x->proof));
+	r = sivshmem_hs_prove(&x->proof, &x->hello, x->host.clear.eh, 77, epoch,
+			      &x->host_body, as->secret);
+	if (r)
+		return r;
 	return sivshmem_hs_host_finish(&x->host_end, &x->host, &x->host_body);
 }
 
@@ -76,7 +78,7 @@ static int client_auths(struct exchange *x, const char *host)
 static int host_auths(struct exchange *x)
 {
 	return sivshmem_hs_host_auth(&x->host_end, &x->auth, sizeof(x->auth),
-				     &x->auth_body, x->auth_hash);
+				     &x->auth_body);
 }
 
 static int host_readies(struct exchange *x, uint32_t status)
@@ -164,8 +166,7 @@ static void full_exchange(void)
 	CHECK(!whole(&x));
 	CHECK(x.host_time == 5000 && x.reason == SIVSHMEM_CERT_OK);
 	CHECK(!memcmp(&x.auth_body.chain, &bundle.chain, sizeof(bundle.chain)));
-	CHECK(sivshmem_verify_hash(x.auth_body.signature, SIVP_CTX_SERVICE_AUTH,
-				   x.auth_hash, service.public_key));
+	CHECK(sivshmem_hs_proven(&x.proof, &x.auth_body));
 	CHECK(!memcmp(&x.ready_seen, &x.ready_body, sizeof(x.ready_body)));
 	CHECK(!memcmp(x.client_keys.send, x.host_keys.receive, 32));
 	CHECK(!memcmp(x.client_keys.receive, x.host_keys.send, 32));
@@ -261,7 +262,7 @@ static void flips_of_ready(void)
 /* each message at every length but its own; the buffer goes one byte beyond */
 static void wrong_lengths(void)
 {
-	uint8_t hash[32], longer[sizeof(struct sivp_host) + 1] = { 0 };
+	uint8_t longer[sizeof(struct sivp_host) + 1] = { 0 };
 	struct exchange x, good;
 
 	CHECK(!through_auth(&good) && !host_readies(&good, SIVP_OK));
@@ -269,8 +270,7 @@ static void wrong_lengths(void)
 		memcpy(longer, &good.hello, sizeof(good.hello));
 		if (n != sizeof(good.hello))
 			CHECK(sivshmem_hs_host_hello(&x.host_end, longer, n, 77, epoch,
-						     &x.host, &x.host_body,
-						     hash) == -EPROTO);
+						     &x.host) == -EPROTO);
 	}
 	for (size_t n = 0; n <= sizeof(good.host) + 1; n++) {
 		client_starts(&x);
@@ -285,8 +285,8 @@ static void wrong_lengths(void)
 		CHECK(!host_answers(&x, &host_party));
 		memcpy(longer, &good.auth, sizeof(good.auth));
 		if (n != sizeof(good.auth))
-			CHECK(sivshmem_hs_host_auth(&x.host_end, longer, n, &x.auth_body,
-						    hash) == -EPROTO);
+			CHECK(sivshmem_hs_host_auth(&x.host_end, longer, n,
+						    &x.auth_body) == -EPROTO);
 	}
 	for (size_t n = 0; n <= sizeof(good.ready) + 1; n++) {
 		x = good;
@@ -322,7 +322,6 @@ static void reflection(void)
 static void replay_from_another_session(void)
 {
 	struct exchange old, x;
-	uint8_t hash[32];
 
 	CHECK(!through_auth(&old) && !host_readies(&old, SIVP_OK));
 	/* HOST of another session to a client with a fresh key */
@@ -333,7 +332,7 @@ static void replay_from_another_session(void)
 	/* HELLO and AUTH of another session to a host with a fresh key */
 	x.host_body = old.host_body;
 	CHECK(!sivshmem_hs_host_hello(&x.host_end, &old.hello, sizeof(old.hello), 78,
-				      epoch, &x.host, &x.host_body, hash));
+				      epoch, &x.host));
 	CHECK(!sivshmem_hs_host_finish(&x.host_end, &x.host, &x.host_body));
 	x.auth = old.auth;
 	CHECK(host_auths(&x) == -EPROTO);
@@ -462,6 +461,40 @@ static void out_of_turn(void)
 	CHECK(host_readies(&x, SIVP_OK) == -EPROTO);
 }
 
+/* What a worker that was taken over can get out of the monitor. */
+static void the_monitor_proves_once(void)
+{
+	struct exchange x, other;
+	struct sivp_host_body body;
+
+	CHECK(!through_auth(&x));
+	body = x.host_body;
+	CHECK(sivshmem_hs_prove(&x.proof, &x.hello, x.host.clear.eh, 77, epoch, &body,
+				host_party.secret) == -EPROTO);
+	CHECK(sivshmem_hs_proven(&x.proof, &x.auth_body));
+	CHECK(!sivshmem_hs_proven(&x.proof, &x.auth_body));
+	CHECK(sivshmem_hs_prove(&x.proof, &x.hello, x.host.clear.eh, 77, epoch, &body,
+				host_party.secret) == -EPROTO);
+	/* an answer to one HOST is none to that of another session */
+	memset(&other.proof, 0, sizeof(other.proof));
+	CHECK(!sivshmem_hs_proven(&other.proof, &x.auth_body));
+	memset(&other.proof, 0, sizeof(other.proof));
+	CHECK(!sivshmem_hs_prove(&other.proof, &x.hello, x.host.clear.eh, 78, epoch,
+				 &body, host_party.secret));
+	CHECK(!sivshmem_hs_proven(&other.proof, &x.auth_body));
+	/* nor to one that the service never saw, with an older clock say */
+	memset(&other.proof, 0, sizeof(other.proof));
+	body.host_time--;
+	CHECK(!sivshmem_hs_prove(&other.proof, &x.hello, x.host.clear.eh, 77, epoch,
+				 &body, host_party.secret));
+	CHECK(!sivshmem_hs_proven(&other.proof, &x.auth_body));
+	/* it signs nothing but answers to a HELLO */
+	memset(&other.proof, 0, sizeof(other.proof));
+	x.hello.hdr.type = SIVP_AUTH;
+	CHECK(sivshmem_hs_prove(&other.proof, &x.hello, x.host.clear.eh, 77, epoch,
+				&body, host_party.secret) == -EPROTO);
+}
+
 static void binder_and_session_must_match(void)
 {
 	struct exchange x;
@@ -577,6 +610,7 @@ int main(void)
 	RUN(wrong_hosts);
 	RUN(stale_host_time);
 	RUN(out_of_turn);
+	RUN(the_monitor_proves_once);
 	RUN(binder_and_session_must_match);
 	RUN(records_in_order_only);
 	RUN(records_are_not_altered);

@@ -387,8 +387,14 @@ static void files_that_are_none(void)
 	CHECK(policy_load("/tmp", &policy, &error) == -EINVAL);
 	CHECK(strstr(error.text, "/tmp: not a regular file"));
 	CHECK(!load(VMS) && !chmod(file, 0646));
-	CHECK(load(VMS) == -EPERM && strstr(error.text, "got mode 0646; chmod o-w it"));
-	CHECK(!chmod(file, 0600));
+	CHECK(load(VMS) == -EPERM && strstr(error.text, "got mode 0646; chmod 644 it"));
+	CHECK(!chmod(file, 0664) && load(VMS) == -EPERM);
+	CHECK(!chmod(file, 0600) && !load(VMS));
+	if (!geteuid()) {
+		CHECK(!chown(file, 4711, (gid_t)-1));
+		CHECK(load(VMS) == -EPERM && strstr(error.text, "uid 4711 owns"));
+		CHECK(!chown(file, 0, (gid_t)-1));
+	}
 }
 
 /* Every prefix and every changed byte: an answer, never a crash. */

@@ -277,6 +277,7 @@ static int start(void)
 		return -1;
 	memory = mmap(NULL, monitor.policy->links[0].memory, PROT_READ | PROT_WRITE, MAP_SHARED,
 		      monitor.links[0].memory, 0);
+	monitor.fd_end = 1024;
 	channel = &monitor.policy->channels[0];
 	local = &monitor.policy->channels[1];
 	return memory == MAP_FAILED ? -1 : 0;

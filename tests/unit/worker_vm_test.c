@@ -163,20 +163,13 @@ static bool shaken(uint64_t id, struct sivshmem_keys *keys)
 	struct sivp_ready_body body;
 	struct sivp_hello hello;
 	struct sivp_ready ready;
-	struct priv_reply reply;
 	struct sivp_host host;
 	struct sivp_auth auth;
 	int64_t host_time;
 
 	sivshmem_hs_client_hello(&hs, &hello);
 	say(SIVRING_RELAY, id, 0, &hello, sizeof(hello));
-	if (!asked(PRIV_SIGN) || peer.asked.session != id)
-		return false;
-	memset(&reply, 0, sizeof(reply));
-	sivshmem_sign_hash(reply.sign.signature, SIVP_CTX_HOST_AUTH,
-			   peer.asked.sign.hash, host_party.secret);
-	answer(&reply, NULL, 0);
-	if (!relayed(id, &host, sizeof(host)) || got.sequence != sequence ||
+	if (!gave_host(id) || !relayed(id, &host, sizeof(host)) || got.sequence != sequence ||
 	    sivshmem_hs_client_auth(&hs, &host, sizeof(host), &bundle, NULL, &auth,
 				    &host_time, &reason))
 		return false;
