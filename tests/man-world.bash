@@ -24,6 +24,7 @@ example() {
 }
 
 # the daemon that the last example started, with & as its last word
+# shellcheck disable=SC2120
 ready() {
 	for _ in $(seq 100); do
 		[ ! -S "${1:-/run/sivshmem}/status.sock" ] || return 0
