@@ -510,69 +510,6 @@ static void binder_and_session_must_match(void)
 	CHECK(sodium_is_zero((uint8_t *)&x.client_keys, sizeof(x.client_keys)));
 }
 
-/* --- records --- */
-
-#define PLAIN	sizeof(struct sivp_request)
-#define RECORD	(sizeof(struct sivp_hdr) + PLAIN + SIVP_TAG_LEN)
-
-static int take(struct sivshmem_keys *keys, const uint8_t record[RECORD])
-{
-	struct sivp_request request;
-
-	return sivshmem_record_open(keys, SIVP_REQUEST, record, RECORD, &request,
-				    sizeof(request));
-}
-
-static void records_in_order_only(void)
-{
-	struct sivp_request request = { .op = SIVP_OP_OPEN };
-	uint8_t record[3][RECORD];
-	struct sivshmem_keys keys;
-	struct exchange x;
-
-	CHECK(!whole(&x));
-	for (uint32_t i = 0; i < 3; i++) {
-		request.oflag = i;
-		CHECK(sivshmem_record_seal(&x.client_keys, SIVP_REQUEST, &request,
-					   sizeof(request), record[i]) == RECORD);
-	}
-	keys = x.host_keys;
-	CHECK(!take(&keys, record[0]) && !take(&keys, record[1]) && !take(&keys, record[2]));
-	keys = x.host_keys;
-	CHECK(take(&keys, record[1]) == -EPROTO);			/* reordered */
-	keys = x.host_keys;
-	CHECK(!take(&keys, record[0]) && take(&keys, record[0]) == -EPROTO);	/* replayed */
-	keys = x.host_keys;
-	CHECK(!take(&keys, record[0]) && take(&keys, record[2]) == -EPROTO);	/* dropped */
-}
-
-static void records_are_not_altered(void)
-{
-	struct sivp_request request = { .op = SIVP_OP_OPEN };
-	uint8_t record[RECORD + 1] = { 0 };
-	struct sivshmem_keys keys;
-	struct sivp_result result;
-	struct exchange x;
-
-	CHECK(!whole(&x));
-	sivshmem_record_seal(&x.client_keys, SIVP_REQUEST, &request, sizeof(request),
-			     record);
-	for (size_t bit = 0; bit < 8 * RECORD; bit++) {
-		record[bit / 8] ^= (uint8_t)(1 << bit % 8);
-		keys = x.host_keys;
-		CHECK(take(&keys, record) == -EPROTO && keys.received == 0);
-		record[bit / 8] ^= (uint8_t)(1 << bit % 8);
-	}
-	for (size_t n = 0; n <= RECORD + 1; n++) {
-		keys = x.host_keys;
-		CHECK((n == RECORD) == !sivshmem_record_open(&keys, SIVP_REQUEST, record, n,
-							     &request, sizeof(request)));
-	}
-	/* right key and counter, but taken for another kind */
-	CHECK(sivshmem_record_open(&x.host_keys, SIVP_RESULT, record, RECORD, &result,
-				   sizeof(result)) == -EPROTO);
-}
-
 static void signatures_keep_their_context(void)
 {
 	uint8_t signature[64], hash[32] = { 7 };
@@ -612,8 +549,6 @@ int main(void)
 	RUN(out_of_turn);
 	RUN(the_monitor_proves_once);
 	RUN(binder_and_session_must_match);
-	RUN(records_in_order_only);
-	RUN(records_are_not_altered);
 	RUN(signatures_keep_their_context);
 	return test_failures != 0;
 }
