@@ -43,8 +43,18 @@ as() { # as SERVICE SCRIPT: the plain program, under that identity
 say "Two unmodified Python programs, each with an identity of its own"
 as cluster cluster.py &
 first=$!
-as infotainment infotainment.py
+PYTHONWARNINGS=ignore as infotainment infotainment.py 2>"$dir/infotainment.log" || {
+	cat "$dir/infotainment.log" >&2
+	die "the second program failed"
+}
 wait $first
+
+say "Python's resource tracker unlinks what it only attached to; the policy does not let it"
+for _ in $(seq 50); do
+	grep -q shm_unlink "$dir/infotainment.log" && break
+	sleep 0.1
+done
+sed -n '/shm_unlink/s/^/   /p' "$dir/infotainment.log"
 
 say "A third service has a good certificate, but the policy gives it no part"
 if as radio infotainment.py >"$dir/radio.log" 2>&1; then
