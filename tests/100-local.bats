@@ -437,6 +437,31 @@ P
 	wait_for 10 no_sessions
 }
 
+@test "local: objects without end leave the daemon what it needs for itself" {
+	local E=$BATS_TEST_TMPDIR
+	ca_scratch "$E" <<'P'
+version = 1;
+services = ( { name = "t/maker"; vm = "host"; } );
+channels = ( { name = "main"; quota = "8M"; objects = 4000; members = (
+    { service = "t/maker"; rights = "rw,create"; } ); } );
+P
+	sivshmem-ca --dir "$E/ca" issue t/maker --out "$E/id"
+	printf 'transport unix:%s/run/local.sock\nmap /m-* main\n' "$E" >"$E/map"
+	(ulimit -n 600 && start_cad "$E")
+	run_x sivshmem run --map "$E/map" --identity "$E/id" -- python3 -c '
+import _posixshmem, os
+made = 0
+try:
+    for made in range(4000):
+        os.close(_posixshmem.shm_open(f"/m-{made}", os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+except OSError as e:
+    print("made", made, e.strerror)'
+	has "made 3"
+	kill -9 "$(sivshmem-ca status --run-dir "$E/run" --json | jq '.vms[0].worker_pid')"
+	wait_for 10 sivshmem run --map "$E/map" --identity "$E/id" -- shmtool open /m-0 rw , unlink /m-0
+	stop_cad "$E"
+}
+
 @test "local: the daemon as an ordinary user serves his own programs" {
 	requires root
 	local E=$BATS_TEST_TMPDIR

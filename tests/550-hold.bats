@@ -75,6 +75,32 @@ devices() {
 	[ "$n" -gt 100 ] && [ "$n" -le 512 ]
 }
 
+@test "hold: a host that breaks the ring gets a new beginning, and no busy kernel" {
+	requires python3
+	a open /m-i rwcx , truncate 4096 >/dev/null
+	# the index that says how far the host has read a's frames, beyond what there is
+	run_x python3 - "$(cat "$W/cad.mypid")" <<'P'
+import mmap, os, struct, sys
+fds = f"/proc/{sys.argv[1]}/fd"
+found = 0
+for name in os.listdir(fds):
+    path = os.path.join(fds, name)
+    if "sivshmem:control" not in os.readlink(path):
+        continue
+    with open(path, "r+b") as f, mmap.mmap(f.fileno(), 4096) as page:
+        tail, = struct.unpack_from("<I", page, 144)
+        struct.pack_into("<I", page, 24, (tail + 8) & 0xffffffff)
+        found += 1
+print("broke", found)
+P
+	has "broke 3"
+	wait_for 40 a open /m-i rw , unlink /m-i
+	wait_for 40 b open /m-i2 rwcx , unlink /m-i2
+	run_x in_vm a sh -c 'head -1 /proc/stat; sleep 3; head -1 /proc/stat'
+	# user nice kernel idle: most of 3 s on two processors is idle
+	awk '{ k = $4 - k; i = $5 - i } END { print "kernel", k, "idle", i; exit k > i }' <<<"$output"
+}
+
 @test "hold: root takes the control device away: mappings die before it comes back" {
 	local d
 	d=$(devices a control)
