@@ -47,7 +47,7 @@ struct session *session_create(struct domain *domain, uint64_t id,
 	s->who = *who;
 	s->who.comm[sizeof(s->who.comm) - 1] = 0;
 	s->conn = conn;
-	s->since = loop_now();
+	s->since = sivshmem_now_ms();
 	LIST_INIT(&s->grants);
 	LIST_INSERT_HEAD(&domain->sessions, s, node);
 	domain->session_count++;
@@ -144,11 +144,11 @@ static void spawn(struct domain *d)
 		if (d->event >= 0)
 			close(d->event);
 		d->event = -1;
-		d->restart_at = loop_now() + BACKOFF_MAX;
+		d->restart_at = sivshmem_now_ms() + BACKOFF_MAX;
 		return;
 	}
 	d->worker = pid;
-	d->started = loop_now();
+	d->started = sivshmem_now_ms();
 }
 
 static void forget_worker(struct domain *d)
@@ -166,7 +166,7 @@ static void forget_worker(struct domain *d)
 /* Handshakes are gone, grants are not; see ring.h. */
 static void worker_ended(struct domain *d)
 {
-	int64_t now = loop_now();
+	int64_t now = sivshmem_now_ms();
 
 	forget_worker(d);
 	d->failures = now - d->started < LIVED_WELL ? d->failures + 1 : 0;
@@ -203,7 +203,7 @@ void domains_reap(void)
 
 int domains_deadline(void)
 {
-	int64_t first = -1, now = loop_now();
+	int64_t first = -1, now = sivshmem_now_ms();
 	uint32_t i;
 
 	for (i = 0; i < monitor.domain_count; i++) {
@@ -224,7 +224,7 @@ void domains_tick(void)
 	for (i = 0; i < monitor.domain_count; i++) {
 		struct domain *d = &monitor.domains[i];
 
-		if (!d->worker && loop_now() >= d->restart_at)
+		if (!d->worker && sivshmem_now_ms() >= d->restart_at)
 			spawn(d);
 	}
 }
@@ -232,35 +232,10 @@ void domains_tick(void)
 int domain_send(struct domain *domain, const struct priv_event *event,
 		uint32_t extents, int fd)
 {
-	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = { 0 };
-	union {
-		const struct priv_event *in;
-		void *out;
-	} base = { .in = event };
-	struct iovec iov = {
-		.iov_base = base.out,
-		.iov_len = sizeof(*event) + extents * sizeof(struct sivring_extent),
-	};
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *c;
-
 	if (domain->event < 0)
 		return -EAGAIN;
-	if (fd >= 0) {
-		msg.msg_control = &control;
-		msg.msg_controllen = sizeof(control);
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	}
-	if (sendmsg(domain->event, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-		return 0;
-	return errno == EAGAIN ? -EAGAIN : -errno;
+	return monitor_send(domain->event, event,
+			    sizeof(*event) + extents * sizeof(struct sivring_extent), fd);
 }
 
 /* --- */

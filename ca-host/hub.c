@@ -89,29 +89,6 @@ static uint32_t greet_link(const struct device *dev, struct word *w)
 	return n;
 }
 
-static ssize_t send_word(int socket, const struct word *w)
-{
-	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = { 0 };
-	int64_t value = w->value;
-	struct iovec iov = { .iov_base = &value, .iov_len = sizeof(value) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *c;
-
-	if (w->fd >= 0) {
-		msg.msg_control = &control;
-		msg.msg_controllen = sizeof(control);
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &w->fd, sizeof(int));
-	}
-	return sendmsg(socket, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
 static void device_listen(struct device *dev);
 
 static void device_gone(struct device *dev)
@@ -139,7 +116,9 @@ static bool greet(struct device *dev)
 				     greet_link(dev, words);
 
 	while (dev->sent < n) {
-		if (send_word(dev->conn.fd, &words[dev->sent]) != sizeof(int64_t))
+		const struct word *w = &words[dev->sent];
+
+		if (monitor_send(dev->conn.fd, &w->value, sizeof(w->value), w->fd))
 			return false;
 		dev->sent++;
 	}

@@ -136,33 +136,14 @@ void local_stop(void)
 
 int local_send_fd(int conn, const void *message, size_t length, int memfd, bool write)
 {
-	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = { 0 };
-	union {
-		const void *in;
-		void *out;
-	} base = { .in = message };
-	struct iovec iov = { .iov_base = base.out, .iov_len = length };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 	char name[64];
-	int fd, r = 0;
+	int fd, r;
 
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", memfd);
 	fd = open(name, (write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	if (sendmsg(conn, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		r = -errno;
+	r = monitor_send(conn, message, length, fd);
 	close(fd);
 	return r;
 }

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 #include <bsd/err.h>
 
@@ -13,14 +12,6 @@
 static int epoll_fd = -1;
 static struct epoll_event events[BATCH];
 static int event_count;
-
-int64_t loop_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 int loop_init(void)
 {

@@ -10,6 +10,7 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
+#include "../shim/lib/clock.h"
 #include "../shim/lib/handshake.h"
 #include "policy.h"
 #include "privsep.h"
@@ -30,7 +31,9 @@ int loop_change(struct watch *watch, uint32_t events);
 void loop_drop(struct watch *watch);
 /* Run until stop; deadline gives the ms until `tick` wants to be called, or -1. */
 void loop_run(const bool *stop, int (*deadline)(void), void (*tick)(void));
-int64_t loop_now(void);		/* ms, monotonic */
+
+/* --- send_fd.c: all of data and, unless -1, an fd, without waiting; -errno --- */
+int monitor_send(int socket, const void *data, size_t length, int fd);
 
 /* --- sessions and grants, as the monitor knows them --- */
 struct object;

@@ -37,21 +37,15 @@ static int system_error(const struct policy_parser *parser, int code,
 /* Returns the bytes read into the allocated, NUL-terminated *text. */
 static ssize_t read_text(int fd, char **text)
 {
-	size_t have = 0;
 	ssize_t n;
 
 	*text = malloc(FILE_MAX + 1);
 	if (!*text)
 		return -ENOMEM;
-	do {
-		n = read(fd, *text + have, FILE_MAX - have);
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0)
-			have += (size_t)n;
-	} while (n && have < FILE_MAX);
-	(*text)[have] = '\0';
-	return have == FILE_MAX ? -EFBIG : (ssize_t)have;
+	n = sivshmem_read_all(fd, *text, FILE_MAX);
+	if (n >= 0)
+		(*text)[n] = '\0';
+	return n == FILE_MAX ? -EFBIG : n;
 }
 
 static int check_file(const struct policy_parser *parser, int fd)

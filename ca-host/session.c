@@ -34,7 +34,6 @@ struct wsession {
 struct wsessions {
 	struct wsession *bucket[BUCKETS];
 	struct wsession *free;
-	uint32_t half_open;
 	struct wsession all[WSESSIONS_MAX];
 };
 
@@ -88,13 +87,6 @@ struct wsession *wsession_next(struct worker *worker, const struct wsession *aft
 	return NULL;
 }
 
-static void set_state(struct worker *worker, struct wsession *s, enum state state)
-{
-	worker->sessions->half_open += state == STATE_HELLO;
-	worker->sessions->half_open -= s->state == STATE_HELLO;
-	s->state = state;
-}
-
 int wsession_open(struct worker *worker, uint64_t id,
 		  const struct sivring_session *who, bool again,
 		  struct wsession **session)
@@ -127,7 +119,7 @@ int wsession_open(struct worker *worker, uint64_t id,
 	s->state = again ? STATE_DEAD : STATE_NEW;
 	s->status = SIVP_BUSY;
 	if (worker->local)
-		s->deadline = worker_now() + WSESSION_TIMEOUT;
+		s->deadline = sivshmem_now_ms() + WSESSION_TIMEOUT;
 	*session = s;
 	return 0;
 }
@@ -139,7 +131,6 @@ void wsession_remove(struct worker *worker, struct wsession *session)
 	while (*at != session)
 		at = &(*at)->next;
 	*at = session->next;
-	set_state(worker, session, STATE_FREE);
 	sodium_memzero(session, sizeof(*session));
 	session->next = worker->sessions->free;
 	worker->sessions->free = session;
@@ -165,24 +156,24 @@ static void send_abort(struct worker *worker, struct wsession *s)
 }
 
 /* no more requests, and no secret left */
-static void die(struct worker *worker, struct wsession *s, enum sivp_status status)
+static void die(struct wsession *s, enum sivp_status status)
 {
-	set_state(worker, s, STATE_DEAD);
+	s->state = STATE_DEAD;
 	s->status = status;
 	s->deadline = 0;
 	sivshmem_hs_wipe(&s->handshake);
 	sodium_memzero(&s->keys, sizeof(s->keys));
 }
 
-void wsession_forget_keys(struct worker *worker, struct wsession *session)
+void wsession_forget_keys(struct wsession *session)
 {
-	die(worker, session, SIVP_BUSY);
+	die(session, SIVP_BUSY);
 }
 
 void wsession_abort(struct worker *worker, struct wsession *session,
 		    enum sivp_status status)
 {
-	die(worker, session, status);
+	die(session, status);
 	send_abort(worker, session);
 }
 
@@ -195,7 +186,7 @@ static void refuse(struct worker *worker, struct wsession *s, enum priv_why why,
 
 void wsessions_expire(struct worker *worker)
 {
-	int64_t now = worker_now();
+	int64_t now = sivshmem_now_ms();
 
 	for (struct wsession *s = NULL; (s = wsession_next(worker, s));) {
 		if (s->deadline && now >= s->deadline)
@@ -223,11 +214,13 @@ static bool sign(const struct wsession *s, const struct sivp_host *host,
 /* No user gets more half handshakes than are left for all others. */
 static bool has_share(struct worker *worker, uint32_t uid)
 {
-	uint32_t own = 0;
+	uint32_t all = 0, own = 0;
 
-	for (struct wsession *s = NULL; (s = wsession_next(worker, s));)
+	for (struct wsession *s = NULL; (s = wsession_next(worker, s));) {
+		all += s->state == STATE_HELLO;
 		own += s->state == STATE_HELLO && s->uid == uid;
-	return own < WSESSION_HALF_OPEN_MAX - worker->sessions->half_open;
+	}
+	return own < WSESSION_HALF_OPEN_MAX - all;
 }
 
 static void take_hello(struct worker *worker, struct wsession *s,
@@ -251,9 +244,9 @@ static void take_hello(struct worker *worker, struct wsession *s,
 		   sivshmem_hs_host_finish(&s->handshake, &host, &body)) {
 		wsession_abort(worker, s, SIVP_REFUSED);
 	} else {
-		set_state(worker, s, STATE_HELLO);
+		s->state = STATE_HELLO;
 		if (!s->deadline)
-			s->deadline = worker_now() + WSESSION_TIMEOUT;
+			s->deadline = sivshmem_now_ms() + WSESSION_TIMEOUT;
 		worker->carrier->send(worker, s, &host, sizeof(host));
 	}
 }
@@ -294,9 +287,9 @@ static void take_auth(struct worker *worker, struct wsession *s,
 	sivshmem_hs_host_ready(&s->handshake, &body, &ready, &s->keys);
 	s->deadline = 0;
 	if (body.status == SIVP_OK)
-		set_state(worker, s, STATE_READY);
+		s->state = STATE_READY;
 	else
-		die(worker, s, body.status);
+		die(s, body.status);
 	worker->carrier->send(worker, s, &ready, sizeof(ready));
 }
 

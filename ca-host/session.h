@@ -32,7 +32,7 @@ void wsession_message(struct worker *worker, struct wsession *session,
 void wsessions_expire(struct worker *worker);
 bool wsession_dead(const struct wsession *session);
 /* It stays known, for its grants, but answers no request any more. */
-void wsession_forget_keys(struct worker *worker, struct wsession *session);
+void wsession_forget_keys(struct wsession *session);
 /* End it from our side: SIVP_ABORT, no more requests. */
 void wsession_abort(struct worker *worker, struct wsession *session,
 	enum sivp_status status);

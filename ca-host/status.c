@@ -107,7 +107,7 @@ static json_t *one_session(const struct session *s)
 		"session", number(s->host_id), "vm", s->domain->name,
 		"service", s->service ? s->service->name : NULL,
 		"uid", (int)s->who.uid, "pid", (int)s->who.pid, "comm", audit_text(s->who.comm, sizeof(s->who.comm)),
-		"age_s", number((uint64_t)(loop_now() - s->since) / 1000), "objects", held);
+		"age_s", number((uint64_t)(sivshmem_now_ms() - s->since) / 1000), "objects", held);
 }
 
 static json_t *list_sessions(uid_t uid, bool all)

@@ -9,7 +9,6 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 #include <bsd/err.h>
 #include <sodium.h>
@@ -20,17 +19,9 @@
 #define REFUSALS_PER_SECOND	20
 #define REFUSALS_BURST		200
 
-int64_t worker_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 bool wbucket_take(struct wbucket *bucket)
 {
-	int64_t now = worker_now(), cost = 1000 / bucket->rate;
+	int64_t now = sivshmem_now_ms(), cost = 1000 / bucket->rate;
 
 	if (bucket->full_at < now)
 		bucket->full_at = now;

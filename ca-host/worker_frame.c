@@ -60,7 +60,7 @@ static int take_session(struct wvm *vm, const struct wring_frame *frame)
 	session = wsession_find(&vm->worker, id);
 	if (session) {
 		/* opened while its kernel announced all: it is reset there */
-		wsession_forget_keys(&vm->worker, session);
+		wsession_forget_keys(session);
 		return 0;
 	}
 	error = wsession_open(&vm->worker, id, &who, again, &session);

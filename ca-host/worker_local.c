@@ -189,9 +189,9 @@ void worker_local(struct worker *worker)
 			else
 				serve_session(worker, ready[i].data.u64);
 		}
-		if (worker_now() - ticked < TICK)
+		if (sivshmem_now_ms() - ticked < TICK)
 			continue;
-		ticked = worker_now();
+		ticked = sivshmem_now_ms();
 		tick(worker);
 	}
 }

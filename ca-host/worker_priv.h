@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../shim/lib/clock.h"
 #include "privsep.h"
 
 struct worker;
@@ -40,7 +41,6 @@ struct worker {
 	struct wbucket refusals;
 };
 
-int64_t worker_now(void);		/* ms, monotonic */
 bool wbucket_take(struct wbucket *bucket);
 
 /*

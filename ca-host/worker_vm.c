@@ -164,7 +164,7 @@ static void hear_doorbell(struct wvm *vm)
 	if (++vm->idle_wakes < IDLE_WAKES)
 		return;
 	vm->idle_wakes = 0;
-	vm->deaf_until = worker_now() + DEAF;
+	vm->deaf_until = sivshmem_now_ms() + DEAF;
 }
 
 static int wait_time(const struct wvm *vm, bool more, int64_t now)
@@ -188,7 +188,7 @@ static void serve(struct wvm *vm)
 	bool more = false;
 
 	for (;;) {
-		int64_t now = worker_now();
+		int64_t now = sivshmem_now_ms();
 
 		fds[2].fd = now < vm->deaf_until ? -1 : PRIV_FD_WAKE;
 		if (poll(fds, 3, wait_time(vm, more, now)) < 0 && errno != EINTR)
@@ -200,7 +200,7 @@ static void serve(struct wvm *vm)
 		if (fds[1].revents)
 			take_events(vm);
 		more = serve_ring(vm);
-		now = worker_now();
+		now = sivshmem_now_ms();
 		if (now - ticked < TICK)
 			continue;
 		ticked = now;

@@ -16,7 +16,6 @@ struct message {
 };
 
 static u64 last_id;		/* under siv_lock */
-static unsigned int session_count;	/* under siv_lock */
 
 static void session_free(struct kref *ref)
 {
@@ -25,7 +24,6 @@ static void session_free(struct kref *ref)
 
 	mutex_lock(&siv_lock);
 	list_del(&s->node);
-	session_count--;
 	mutex_unlock(&siv_lock);
 	list_for_each_entry_safe(m, next, &s->inbox, node)
 		kfree(m);
@@ -70,11 +68,13 @@ int siv_session_announce(struct siv_session *s, u16 flags)
 static bool has_share(u32 uid)
 {
 	struct siv_session *s;
-	unsigned int own = 0;
+	unsigned int all = 0, own = 0;
 
-	list_for_each_entry(s, &siv_sessions, node)
+	list_for_each_entry(s, &siv_sessions, node) {
+		all++;
 		own += s->who.uid == uid;
-	return session_count < SIV_SESSIONS_MAX && own < SIV_SESSIONS_MAX - session_count;
+	}
+	return all < SIV_SESSIONS_MAX && own < SIV_SESSIONS_MAX - all;
 }
 
 static bool enlist(struct siv_session *s)
@@ -86,7 +86,6 @@ static bool enlist(struct siv_session *s)
 	if (may) {
 		s->id = ++last_id;
 		list_add_tail(&s->node, &siv_sessions);
-		session_count++;
 	}
 	mutex_unlock(&siv_lock);
 	return may;

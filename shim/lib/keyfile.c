@@ -84,8 +84,7 @@ static int check_file(int fd, const char *path, const struct format *format,
 	return 0;
 }
 
-/* Reads at most size bytes; returns how many there are. */
-static ssize_t read_all(int fd, char *text, size_t size)
+ssize_t sivshmem_read_all(int fd, char *text, size_t size)
 {
 	size_t have = 0;
 
@@ -117,7 +116,7 @@ static ssize_t read_file(const char *path, const struct format *format,
 				     strerrordesc_np(e));
 	n = check_file(fd, path, format, err);
 	if (n == 0) {
-		n = read_all(fd, text, size);
+		n = sivshmem_read_all(fd, text, size);
 		if (n < 0)
 			sivshmem_error_set(err, (int)n, "%s: cannot read: %s",
 					   path, strerrordesc_np((int)-n));

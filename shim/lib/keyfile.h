@@ -8,6 +8,7 @@
 #define SIVSHMEM_LIB_KEYFILE_H
 
 #include <stddef.h>
+#include <sys/types.h>
 #include <sivshmem/proto.h>
 
 #define SIVSHMEM_KEY_FILE	"service.key"
@@ -22,6 +23,9 @@ struct sivshmem_error {
 /* Sets err->text if err is not NULL; returns code, so that it can be returned. */
 int sivshmem_error_set(struct sivshmem_error *err, int code,
 	const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Read at most size bytes; returns how many there are, or -errno. */
+ssize_t sivshmem_read_all(int fd, char *text, size_t size);
 
 /*
  * Read or write a secret key (Ed25519, 64 bytes), O_NOFOLLOW. Reading refuses

@@ -171,24 +171,6 @@ static int check_file(int fd, const char *path, struct stat *st,
 	return 0;
 }
 
-static ssize_t read_all(int fd, char *text, size_t size)
-{
-	size_t have = 0;
-
-	while (have < size) {
-		ssize_t n = read(fd, text + have, size - have);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (!n)
-			break;
-		have += (size_t)n;
-	}
-	return (ssize_t)have;
-}
-
 static int load(int fd, const char *path, struct sivshmem_map **map,
 		struct sivshmem_error *err)
 {
@@ -203,7 +185,7 @@ static int load(int fd, const char *path, struct sivshmem_map **map,
 	p.map = calloc(1, sizeof(*p.map) + (size_t)st.st_size + 1);
 	if (!p.map)
 		return sivshmem_error_set(err, -ENOMEM, "%s: no memory", path);
-	n = read_all(fd, p.map->text, (size_t)st.st_size);
+	n = sivshmem_read_all(fd, p.map->text, (size_t)st.st_size);
 	rc = n < 0 ? sivshmem_error_set(err, (int)n, "%s: %s", path,
 					strerrordesc_np((int)-n)) :
 		     parse(&p, p.map->text, (size_t)n);

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <sivshmem/sivshmem.h>
@@ -16,22 +15,6 @@
 #define HIGH_FD		900
 /* how long a host that just restarts may take to be up again */
 #define UP_MS		3000
-
-int64_t sivshmem_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-void sivshmem_sleep_ms(unsigned int ms)
-{
-	struct timespec t = { .tv_sec = ms / 1000,
-			      .tv_nsec = (long)(ms % 1000) * 1000000 };
-
-	nanosleep(&t, NULL);
-}
 
 static int high_fd(void)
 {

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "clock.h"
 #include "keyfile.h"
 
 struct sivshmem_transport;
@@ -41,10 +42,6 @@ struct sivshmem_transport {
 	int pending_fd;			/* local: a grant's fd that came along */
 	uint64_t pending_grant;
 };
-
-/* CLOCK_MONOTONIC, ms */
-int64_t sivshmem_now_ms(void);
-void sivshmem_sleep_ms(unsigned int ms);
 
 /*
  * where: "auto", "dev" or "unix:PATH". -EHOSTDOWN, -EACCES, -EINVAL, -EMFILE,
