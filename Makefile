@@ -108,13 +108,15 @@ $(BUILD)/tools/$(basename $(notdir $(1))): $(1)
 		-lrt -lm -pthread
 endef
 $(foreach t,$(tool_src),$(eval $(call tool_rule,$(t))))
-tools: $(tool_bin) $(BUILD)/tools/rogue
+tools: $(tool_bin) $(BUILD)/tools/rogue $(BUILD)/tools/waittool
 
-# A client that breaks the rules: it knows the protocol, so it has the library.
-$(BUILD)/tools/rogue: tests/attack/rogue.c $(BUILD)/libsivshmem.a
+# A client that breaks the rules, and one of the native API: they have the library.
+$(BUILD)/tools/rogue: tests/attack/rogue.c
+$(BUILD)/tools/waittool: tests/native/waittool.c
+$(BUILD)/tools/rogue $(BUILD)/tools/waittool: $(BUILD)/libsivshmem.a
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -lsodium
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.c,$^) $(filter %.a,$^) -lsodium
 
 demo:
 	@tests/deps.sh build kmod vm

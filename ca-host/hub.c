@@ -53,14 +53,6 @@ static int make_bell(void)
 
 /* --- greeting --- */
 
-static bool may_wake(const struct policy_link *link, uint32_t from, uint32_t to)
-{
-	uint64_t a = UINT64_C(1) << from, b = UINT64_C(1) << to;
-
-	/* two readers have nothing to say to each other */
-	return from != to && (link->readers & b) && ((link->writers & a) || (link->writers & b));
-}
-
 static uint32_t greet_control(const struct domain *d, struct word *w)
 {
 	uint32_t id = SIVRING_ID_CONTROL | d->vm->index, n = 0;
@@ -83,7 +75,7 @@ static uint32_t greet_link(const struct device *dev, struct word *w)
 	w[n++] = (struct word){ policy->position[me], -1 };
 	w[n++] = (struct word){ -1, link->memory };
 	for (i = 0; i < monitor.policy->vm_count; i++)
-		if (may_wake(policy, me, i))
+		if (policy_may_wake(policy, me, i))
 			w[n++] = (struct word){ policy->position[i], link->bell[i] };
 	w[n++] = (struct word){ policy->position[me], link->bell[me] };
 	return n;
@@ -104,6 +96,8 @@ static void device_gone(struct device *dev)
 			      0, SIVRING_MEMORY))
 			warn("%s: control memory", dev->domain->name);
 		domain_restart(dev->domain);
+	} else {
+		wake_vm_gone((uint32_t)dev->link, dev->domain->vm->index);
 	}
 	device_listen(dev);
 }
@@ -252,8 +246,8 @@ static void link_start(uint32_t index)
 	uint32_t i;
 
 	link->memory = make_memory("sivshmem:link", policy->memory);
-	link->pages = pages_create(policy->memory);
-	if (link->memory < 0 || !link->pages)
+	link->pages = pages_create(policy->usable);
+	if (link->memory < 0 || !link->pages || wake_start(index))
 		err(3, "cannot make %llu bytes of memory for link %u",
 		    (unsigned long long)policy->memory, index);
 	for (i = 0; i < monitor.policy->vm_count; i++) {

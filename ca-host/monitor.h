@@ -152,7 +152,12 @@ struct link {
 	int bell[POLICY_MAX_VMS];	/* eventfd of each VM, or -1 */
 	struct device device[POLICY_MAX_VMS];
 	struct pages *pages;		/* alloc.h */
+	struct sivwake_slot *slots;	/* of the VMs: sivshmem/wake.h */
 };
+
+/* --- wake.c --- */
+int wake_start(uint32_t link);		/* -errno */
+void wake_vm_gone(uint32_t link, uint32_t vm);
 
 /* --- local.c, status.c --- */
 int local_start(void);

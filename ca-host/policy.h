@@ -53,6 +53,7 @@ struct policy_channel {
 struct policy_link {
 	uint64_t writers, readers;	/* bit i: vms[i]; writers is within readers */
 	uint64_t memory;		/* bytes, power of two, >= 2 MiB */
+	uint64_t usable;		/* of them, before the wake table */
 	/* the IVPosition of vms[i] on it: SIVRING_ID_LINK | index; 0 if not on it */
 	uint16_t position[POLICY_MAX_VMS];
 };
@@ -82,6 +83,8 @@ uint32_t policy_rights(const struct policy *p, const struct policy_channel *c,
 	const struct policy_service *s);
 
 /* Socket paths, the same for daemon and `sivshmem-ca qemu-args`. */
+/* May VM `from` ring VM `to` on the link? */
+bool policy_may_wake(const struct policy_link *link, uint32_t from, uint32_t to);
 void policy_control_path(const struct policy *p, const char *run_dir,
 	uint32_t vm, char *path, size_t size);	/* RUN/vm/NAME/control.sock */
 void policy_link_path(const struct policy *p, const char *run_dir,

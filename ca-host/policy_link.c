@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sivshmem/ring.h>
+#include <sivshmem/wake.h>
 
 #include "policy_parse.h"
 
@@ -86,8 +87,13 @@ static int size_links(const struct policy_parser *parser)
 	uint64_t total = 0;
 
 	for (uint32_t i = 0; i < p->link_count; i++) {
-		p->links[i].memory = round_up_pow2(p->links[i].memory);
-		total += p->links[i].memory;
+		struct policy_link *link = &p->links[i];
+		uint64_t table = (uint64_t)__builtin_popcountll(link->readers) *
+			sizeof(struct sivwake_slot);
+
+		link->memory = round_up_pow2(link->memory + table);
+		link->usable = link->memory - table;
+		total += link->memory;
 		if (total > POLICY_MEMORY_MAX)
 			return policy_bad(parser, first_line(p, i),
 				"links need more than 64G in all, got '%lluM' with this one; lower quotas",
@@ -106,6 +112,15 @@ static void number_links(struct policy *p)
 				p->links[i].position[vm] = SIVRING_ID_LINK | next++;
 		}
 	}
+}
+
+bool policy_may_wake(const struct policy_link *link, uint32_t from, uint32_t to)
+{
+	uint64_t a = UINT64_C(1) << from, b = UINT64_C(1) << to;
+
+	/* two readers have nothing to say to each other */
+	return from != to && (link->readers & a) && (link->readers & b) &&
+	       (link->writers & (a | b));
 }
 
 int policy_make_links(const struct policy_parser *parser)

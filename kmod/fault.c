@@ -24,6 +24,22 @@ static bool present(const struct siv_grant *g, unsigned long index, unsigned lon
 	       index < end && count <= end - index;
 }
 
+int siv_object_pin(const struct siv_grant *g, unsigned long index, struct page **page)
+{
+	struct siv_object *o = g->object;
+	int err = 0;
+
+	down_read(&o->sem);
+	if (present(g, index, 1)) {
+		*page = pfn_to_page(o->pfns[index]);
+		get_page(*page);
+	} else {
+		err = READ_ONCE(g->revoked) ? -EKEYREVOKED : -EFAULT;
+	}
+	up_read(&o->sem);
+	return err;
+}
+
 /*
  * sem held. A huge entry that came meanwhile maps the page already; below it
  * is no page table to insert one in. Huge ones are made under sem for writing.

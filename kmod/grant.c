@@ -32,6 +32,7 @@ void siv_grant_revoke(struct siv_grant *grant)
 	down_write(&o->sem);
 	up_write(&o->sem);
 	unmap_mapping_range(o->inode.i_mapping, 0, 0, 1);
+	siv_wake_revoked(o->link->wake, grant);
 }
 
 void siv_grant_revoke_id(u64 id)

@@ -27,15 +27,25 @@ static int __init siv_init(void)
 	err = siv_outbox_init();
 	if (err)
 		goto err_channel;
-	err = siv_pci_init();
+	err = siv_owner_init();
 	if (err)
 		goto err_outbox;
-	err = misc_register(&siv_misc);
+	err = siv_pci_init();
+	if (err)
+		goto err_owner;
+	err = siv_wait_init();
 	if (err)
 		goto err_pci;
+	err = misc_register(&siv_misc);
+	if (err)
+		goto err_wait;
 	return 0;
+err_wait:
+	siv_wait_exit();
 err_pci:
 	siv_pci_exit();
+err_owner:
+	siv_owner_exit();
 err_outbox:
 	siv_outbox_exit();
 err_channel:
@@ -46,7 +56,9 @@ err_channel:
 static void __exit siv_exit(void)
 {
 	misc_deregister(&siv_misc);
+	siv_wait_exit();
 	siv_pci_exit();
+	siv_owner_exit();
 	siv_outbox_exit();
 	siv_channel_exit();
 }

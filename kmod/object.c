@@ -28,11 +28,11 @@ static bool extents_valid(const struct siv_link *link,
 
 	for (i = 0; i < count; i++) {
 		if (!e[i].length || !PAGE_ALIGNED(e[i].offset | e[i].length) ||
-		    e[i].offset >= link->length ||
-		    e[i].length > link->length - e[i].offset)
+		    e[i].offset >= link->usable ||
+		    e[i].length > link->usable - e[i].offset)
 			return false;
 		total += e[i].length;
-		if (total > link->length)
+		if (total > link->usable)
 			return false;
 	}
 	*pages = total >> PAGE_SHIFT;
@@ -193,6 +193,9 @@ struct siv_object *siv_object_get(const struct sivring_grant *g,
 
 	if (!link)
 		return ERR_PTR(-ENODEV);
+	err = siv_wake_bind(link, g);
+	if (err)
+		return ERR_PTR(err);
 	if (o && o->link != link)
 		return ERR_PTR(-EBADMSG);
 	if (o)

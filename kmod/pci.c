@@ -98,7 +98,7 @@ static const struct dev_pagemap_ops link_ops = {
 	.memory_failure = memory_failure_nowhere,
 };
 
-static int probe_link(struct pci_dev *pdev, u32 position)
+static int probe_link(struct pci_dev *pdev, void __iomem *regs, u32 position)
 {
 	struct siv_link *link;
 	void *kva;
@@ -109,9 +109,10 @@ static int probe_link(struct pci_dev *pdev, u32 position)
 		return -ENOMEM;
 	kref_init(&link->ref);
 	link->pdev = pdev;
+	link->regs = regs;
 	link->position = position;
 	link->start = pci_resource_start(pdev, 2);
-	link->length = pci_resource_len(pdev, 2);
+	link->length = link->usable = pci_resource_len(pdev, 2);
 	link->huge = maps_write_back(link->start);
 	if (!link->huge)
 		dev_warn(&pdev->dev, "memory below 4 GiB: no 2 MiB mappings; give the root port pref64-reserve=1G\n");
@@ -131,6 +132,11 @@ static int probe_link(struct pci_dev *pdev, u32 position)
 	if (IS_ERR(kva)) {
 		siv_link_put(link);
 		return PTR_ERR(kva);
+	}
+	err = pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_MSIX);
+	if (err < 0) {
+		siv_link_put(link);
+		return err;
 	}
 	pci_set_drvdata(pdev, link);
 	mutex_lock(&siv_lock);
@@ -170,7 +176,7 @@ static int siv_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	pci_set_master(pdev);
 	if (position & SIVRING_ID_CONTROL)
 		return probe_control(pdev, regs);
-	return probe_link(pdev, position);
+	return probe_link(pdev, regs, position);
 }
 
 static void siv_remove(struct pci_dev *pdev)
@@ -188,6 +194,8 @@ static void siv_remove(struct pci_dev *pdev)
 	link_count--;
 	mutex_unlock(&siv_lock);
 	siv_objects_drop_link(link);
+	siv_wake_unbind(link);
+	pci_free_irq_vectors(pdev);
 	siv_link_put(link);
 }
 

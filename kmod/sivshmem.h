@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What the files of the module share. Locks, outermost first: mmap_lock or an
- * inode's rwsem (the kernel's), siv_lock, siv_object.sem, the spinlocks.
+ * inode's rwsem (the kernel's), siv_lock, siv_object.sem, the spinlocks;
+ * of these siv_owner_lock and the buckets' of wake.c never one in the other.
  */
 #ifndef SIVSHMEM_KMOD_H
 #define SIVSHMEM_KMOD_H
@@ -17,6 +18,7 @@
 #include <linux/wait.h>
 #include <sivshmem/ring.h>
 #include <sivshmem/uapi.h>
+#include <sivshmem/wake.h>
 
 #define SIV_TIMEOUT		(5 * HZ)	/* how long a caller waits for the host */
 #define SIV_INBOX_MAX		16		/* unread messages of one session */
@@ -29,7 +31,10 @@ struct siv_link {
 	struct pci_dev *pdev;
 	phys_addr_t start;
 	u64 length;
+	u64 usable;			/* without the wake table, once that is known */
 	u32 position;
+	void __iomem *regs;
+	struct siv_wake *wake;		/* since the first grant; under siv_lock to set */
 	bool dead;			/* the device is gone; under siv_lock */
 	bool huge;			/* write-back for PMD and device PTEs */
 	struct dev_pagemap pgmap;
@@ -81,6 +86,21 @@ struct siv_grant {
 	struct siv_object *object;
 	char channel[SIVSHMEM_NAME_LEN];
 	char name[SIVSHMEM_NAME_LEN];
+};
+
+/* A thread in a wait, or who a wake is for. The object is held by its caller. */
+struct siv_sleeper {
+	struct list_head node;		/* its bucket's */
+	struct siv_object *object;
+	u64 offset;			/* bytes */
+	u32 bitset;
+	u32 expected;
+	bool owned;			/* expected names an owner */
+	const u32 *word;		/* in a pinned page */
+	struct siv_grant *grant;
+	struct task_struct *task;
+	bool woken;			/* and out of its bucket */
+	int error;			/* why */
 };
 
 extern struct mutex siv_lock;
@@ -167,6 +187,35 @@ int siv_object_apply(const struct sivring_object *o,
 		     const struct sivring_extent *extents, u32 room);
 void siv_object_evict(struct inode *inode);
 void siv_objects_drop_link(struct siv_link *link);	/* waits for the above */
+
+/* Get the page that holds byte index * PAGE_SIZE, for a while: put_page() it. */
+int siv_object_pin(const struct siv_grant *g, unsigned long index, struct page **page);
+
+/* wake.c */
+struct hrtimer_sleeper;
+int siv_wake_bind(struct siv_link *link, const struct sivring_grant *m);	/* siv_lock held */
+void siv_wake_unbind(struct siv_link *link);		/* no object of it is left */
+u32 siv_wake_vm(const struct siv_wake *k);
+/* 0, -EAGAIN, -ETIMEDOUT, -ERESTARTSYS, -EOWNERDEAD, -EKEYREVOKED */
+int siv_wake_sleep(struct siv_wake *k, struct siv_sleeper *s,
+		   struct hrtimer_sleeper *timeout);
+u32 siv_wake_up(struct siv_wake *k, const struct siv_sleeper *who, u32 count,
+		bool only_stale);
+void siv_wake_revoked(struct siv_wake *k, const struct siv_grant *grant);
+void siv_wake_publish(u32 holder, u16 state);		/* siv_owner_lock held */
+void siv_wake_owner_died(void);				/* siv_owner_lock held */
+
+/* owner.c */
+extern spinlock_t siv_owner_lock;
+int siv_owner_init(void);
+void siv_owner_exit(void);
+int siv_owner_get(u32 vm, u32 *id);			/* of the current thread */
+bool siv_owner_alive(u32 owner);			/* of this VM */
+void siv_owner_states(u16 *states);			/* siv_owner_lock held */
+
+/* wait.c */
+int siv_wait_init(void);
+void siv_wait_exit(void);
 
 /* file.c */
 extern const struct file_operations siv_file_fops;

@@ -166,13 +166,13 @@ P
 
 @test "errors: more memory than there can be" {
 	wrong 9 "links need more than 64G in all, got '131072M' with this one; lower quotas" <<'P'
-channels = ( { name = "c"; quota = "64G"; members = ( { service = "s/b"; rights = "rw"; } ); },
-  { name = "d"; quota = "64G"; members = ( { service = "s/b"; rights = "ro"; } ); } );
+channels = ( { name = "c"; quota = "33G"; members = ( { service = "s/b"; rights = "rw"; } ); },
+  { name = "d"; quota = "33G"; members = ( { service = "s/b"; rights = "ro"; } ); } );
 P
 }
 
 @test "the example of sivshmem-policy(5) is good" {
 	sed -n '/^version = 1;$/,/^\.Ed$/p' "$TOP/man/sivshmem-policy.5" | sed '$d' >p.conf
 	check p.conf
-	has "p.conf: good: VMs 2, services 4, channels 2, links 1 with 16M"
+	has "p.conf: good: VMs 2, services 4, channels 2, links 1 with 32M"
 }

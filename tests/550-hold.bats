@@ -16,12 +16,13 @@ hold() { as b peer "$F/hold" "$@"; }
 said() { grep -q "$1" "$BATS_TEST_TMPDIR/out"; }
 created() { a open "$1" rwcx , truncate "$2"; }
 
-# devices NAME control|link: its PCI addresses; only the control device interrupts
+# devices NAME control|link: its PCI addresses; their interrupts have names
 devices() {
-	local test=-d
-	[ "$2" = control ] || test='! -d'
+	local test=
+	[ "$2" = control ] || test='!'
 	in_vm "$1" sh -c "for d in /sys/bus/pci/drivers/sivshmem/0*; do
-		[ $test \$d/msi_irqs ] && basename \$d; done; true"
+		$test grep -q \"^ *\$(ls \$d/msi_irqs):.* sivshmem\$\" /proc/interrupts &&
+			basename \$d; done; true"
 }
 
 @test "hold: a pinned page is not given to another object" {

@@ -43,7 +43,7 @@
 #define SIVRING_ID_MASK		0x3fff
 
 #define SIVRING_MAGIC		0x52564953u	/* "SIVR" */
-#define SIVRING_VERSION		1
+#define SIVRING_VERSION		2
 #define SIVRING_MEMORY		(2u << 20)	/* control BAR2, bytes */
 #define SIVRING_SIZE		(512u << 10)
 #define SIVRING_G2H_OFF		(512u << 10)
@@ -139,6 +139,10 @@ struct sivring_grant {
 	__u32 uid, gid;			/* the object's creator, for fstat */
 	char channel[64];
 	char name[64];
+	/* the link's VMs as bits of the policy's order: see sivshmem/wake.h */
+	__u64 vms;			/* all of them */
+	__u64 wakes;			/* those that this VM may ring */
+	__u32 vm, pad;			/* this VM's own place in the order */
 	struct sivring_object object;	/* its extents follow */
 };
 
@@ -177,7 +181,7 @@ SIVRING_ASSERT(sizeof(struct sivring_page) == 256, "page");
 SIVRING_ASSERT(sizeof(struct sivring_frame) == 24, "frame");
 SIVRING_ASSERT(sizeof(struct sivring_session) == 40, "session");
 SIVRING_ASSERT(sizeof(struct sivring_object) == 40, "object");
-SIVRING_ASSERT(sizeof(struct sivring_grant) == 192, "grant");
+SIVRING_ASSERT(sizeof(struct sivring_grant) == 216, "grant");
 SIVRING_ASSERT(sizeof(struct sivring_done) == 48, "done");
 SIVRING_ASSERT(sizeof(struct sivring_grant) +
 	       SIVRING_EXTENTS_MAX * sizeof(struct sivring_extent) <=

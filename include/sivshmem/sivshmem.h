@@ -26,6 +26,7 @@
 
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -108,6 +109,29 @@ SIVSHMEM_API int sivshmem_resize(struct sivshmem_session *session, int fd,
 /* 1: fd is an object that this session opened in local mode; 0: it is not. */
 SIVSHMEM_API int sivshmem_is_local(const struct sivshmem_session *session,
 	int fd);
+
+/*
+ * Sleep while the 32-bit word at `word`, an aligned address in a mapping of an
+ * object, is `expected`: as futex(2), but woken from any VM that has the object
+ * open (the kernel knows the word by object and offset). timeout NULL: for
+ * ever; else `how` says what it is. Returns 0 for a wake or for no reason, so
+ * look at the word again; -EAGAIN it has another value; -ETIMEDOUT; -EINTR a
+ * signal handler ran that was installed without SA_RESTART; -EKEYREVOKED the
+ * channel was taken away; -EINVAL; -EFAULT. Needs no session, and any thread
+ * and a forked child may call it. In local mode it is futex(2).
+ */
+#define SIVSHMEM_FOR			0	/* as long as this, from now */
+#define SIVSHMEM_UNTIL_MONOTONIC	1	/* a time of this VM's CLOCK_MONOTONIC */
+#define SIVSHMEM_UNTIL_REALTIME		2
+SIVSHMEM_API int sivshmem_wait(const uint32_t *word, uint32_t expected, int how,
+	const struct timespec *timeout);
+
+/*
+ * Wake up to `count` of those who sleep at `word`, after changing it. Those of
+ * this VM come first, and one or more of each other VM if some are left.
+ * Returns how many it may have reached (a hint), or as above. Async-signal-safe.
+ */
+SIVSHMEM_API int sivshmem_wake(const uint32_t *word, unsigned int count);
 
 /* Fills *info. 0, always. */
 SIVSHMEM_API int sivshmem_session_get(const struct sivshmem_session *session,

@@ -90,4 +90,53 @@ struct sivshmem_list {
 /* on a channel fd */
 #define SIVSHMEM_IOC_OBJECT	_IOR(0xB7, 5, struct sivshmem_entry)
 
+/*
+ * On SIVSHMEM_WAIT_DEVICE, which needs no session: futex(2) for words of 32
+ * bits in a mapping of a channel, between all VMs that have it. `address` is
+ * one of the calling process, and a multiple of 4. Errors of all three: ENODEV
+ * the address is in no channel (futex(2) serves it), EFAULT the object does not
+ * reach so far, EKEYREVOKED the channel was taken away, EINVAL.
+ */
+#define SIVSHMEM_WAIT_DEVICE	"/dev/sivshmem-wait"
+
+/*
+ * Sleep while the word is `expected`. 0: woken, or for no reason; EAGAIN it
+ * has another value; ETIMEDOUT; EINTR; EOWNERDEAD the thread whose id is in the
+ * low 30 bits of `expected` is dead. Restarted after a signal if SA_RESTART.
+ */
+#define SIVSHMEM_WAIT_DEADLINE	(1u << 0)	/* until seconds.nanoseconds of clock */
+#define SIVSHMEM_WAIT_OWNED	(1u << 1)	/* the word names its owner */
+struct sivshmem_wait {
+	__u64 address;
+	__u32 expected;
+	__u32 flags;
+	__u32 bitset;			/* not 0; a wake must share a bit */
+	__s32 clock;			/* CLOCK_REALTIME or CLOCK_MONOTONIC */
+	__s64 seconds, nanoseconds;	/* absolute */
+};
+
+/* Wake up to `count` sleepers. Returns how many it may have reached. */
+#define SIVSHMEM_WAKE_STALE	(1u << 0)	/* none who expects what the word is */
+struct sivshmem_wake {
+	__u64 address;
+	__u32 count;
+	__u32 flags;
+	__u32 bitset;			/* not 0 */
+	__u32 pad;
+};
+
+/*
+ * The calling thread's id as an owner, unique in the link, until it ends or
+ * calls execve(2). EACCES the channel is read-only here; EAGAIN too many.
+ */
+struct sivshmem_owner {
+	__u64 address;
+	__u32 id;			/* out */
+	__u32 pad;
+};
+
+#define SIVSHMEM_IOC_WAIT	_IOW(0xB7, 6, struct sivshmem_wait)
+#define SIVSHMEM_IOC_WAKE	_IOW(0xB7, 7, struct sivshmem_wake)
+#define SIVSHMEM_IOC_OWNER	_IOWR(0xB7, 8, struct sivshmem_owner)
+
 #endif

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <sivshmem/ring.h>
+#include <sivshmem/wake.h>
 
 #include "../../ca-host/policy.h"
 
@@ -163,10 +164,12 @@ static void links_by_writers_and_readers(void)
 	CHECK(policy->links[0].writers == 1 && policy->links[0].readers == 3);
 	CHECK(policy->links[1].writers == 3 && policy->links[1].readers == 3);
 	CHECK(policy->links[2].writers == 0 && policy->links[2].readers == 2);
-	/* 3M + 2M; the least; exactly a power of two */
+	/* 3M + 2M; the least; a power of two, to which the wake table comes */
 	CHECK(policy->links[0].memory == 8 << 20);
 	CHECK(policy->links[1].memory == 2 << 20);
-	CHECK(policy->links[2].memory == 4 << 20);
+	CHECK(policy->links[2].memory == 8 << 20);
+	CHECK(policy->links[2].usable == (8 << 20) - sizeof(struct sivwake_slot));
+	CHECK(policy->links[0].usable == (8 << 20) - 2 * sizeof(struct sivwake_slot));
 	CHECK(policy->links[0].position[0] == (SIVRING_ID_LINK | 1));
 	CHECK(policy->links[0].position[1] == (SIVRING_ID_LINK | 2));
 	CHECK(policy->links[1].position[0] == (SIVRING_ID_LINK | 3));
@@ -342,7 +345,7 @@ static void memory_limits(void)
 		"7: links need more than 64G in all, got '65538M' with this one; lower quotas"));
 	/* local memory is no link's */
 	CHECK(!load(SERVICES "channels = (\n"
-		"{ name = \"1\"; quota = \"64G\"; members = ( { service = \"s/a\"; rights = \"rw\"; } ); },\n"
+		"{ name = \"1\"; quota = \"63G\"; members = ( { service = \"s/a\"; rights = \"rw\"; } ); },\n"
 		"{ name = \"2\"; quota = \"64G\"; members = ( { service = \"h\"; rights = \"rw\"; } ); } );"));
 	CHECK(policy->link_count == 1 && policy->links[0].memory == 64ull << 30);
 }

@@ -76,14 +76,14 @@ static bool kernel_starts(void)
 
 static bool greeted(void)
 {
-	const struct sivring_hello hello = { 1, 1, 4096 };
+	const struct sivring_hello hello = { SIVRING_VERSION, SIVRING_VERSION, 4096 };
 	struct sivring_welcome welcome;
 
 	say(SIVRING_HELLO, 0, 0, &hello, sizeof(hello));
 	if (!told(SIVRING_WELCOME) || got.sequence != sequence)
 		return false;
 	memcpy(&welcome, payload, sizeof(welcome));
-	return welcome.version == 1 && welcome.links == 1 && !strcmp(welcome.vm, "vm1");
+	return welcome.version == SIVRING_VERSION && welcome.links == 1 && !strcmp(welcome.vm, "vm1");
 }
 
 static bool guest_up(void)
@@ -134,7 +134,7 @@ static void sandboxed(void)
 
 static void another_version(void)
 {
-	const struct sivring_hello hello = { 2, 9, 4096 };
+	const struct sivring_hello hello = { SIVRING_VERSION + 1, 9, 4096 };
 
 	CHECK(worker_up(false) && kernel_starts());
 	say(SIVRING_HELLO, 0, 0, &hello, sizeof(hello));
@@ -377,7 +377,7 @@ static bool pending(void)
 /* It asks again and again and reads no answer: it loses its ring. */
 static void guest_that_does_not_read(void)
 {
-	const struct sivring_hello hello = { 1, 1, 4096 };
+	const struct sivring_hello hello = { SIVRING_VERSION, SIVRING_VERSION, 4096 };
 	int sent = 0;
 
 	CHECK(guest_up());

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* The wake table of a link, where a VM's end is told to those who wait for it. */
+#include "monitor.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <bsd/err.h>
+#include <sivshmem/wake.h>
+
+int wake_start(uint32_t index)
+{
+	const struct policy_link *policy = &monitor.policy->links[index];
+	struct link *link = &monitor.links[index];
+	void *slots = mmap(NULL, policy->memory - policy->usable, PROT_READ | PROT_WRITE,
+			   MAP_SHARED, link->memory, (off_t)policy->usable);
+
+	if (slots == MAP_FAILED)
+		return -errno;
+	link->slots = slots;
+	return 0;
+}
+
+static struct sivwake_slot *slot_of(uint32_t link, uint32_t vm)
+{
+	uint64_t before = monitor.policy->links[link].readers & ((UINT64_C(1) << vm) - 1);
+
+	return &monitor.links[link].slots[__builtin_popcountll(before)];
+}
+
+/* Whatever the VM wrote: afterwards none of its threads is said to live or sleep. */
+static void clear(struct sivwake_slot *slot)
+{
+	uint32_t i;
+
+	for (i = 0; i < SIVWAKE_BUCKETS; i++)
+		__atomic_store_n(&slot->waiters[i], 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->owned, 0, __ATOMIC_RELAXED);
+	for (i = 0; i < SIVWAKE_HOLDERS; i++)
+		__atomic_and_fetch(&slot->holders[i], 0xfffe, __ATOMIC_RELAXED);
+}
+
+void wake_vm_gone(uint32_t index, uint32_t vm)
+{
+	const struct policy_link *policy = &monitor.policy->links[index];
+	const uint64_t one = 1;
+	uint32_t i;
+
+	clear(slot_of(index, vm));
+	for (i = 0; i < monitor.policy->vm_count; i++) {
+		if (i == vm || !(policy->readers >> i & 1))
+			continue;
+		__atomic_store_n(&slot_of(index, i)->died, 1, __ATOMIC_RELEASE);
+		/* EAGAIN: rung 2^64 times and not heard, so one more adds nothing */
+		if (write(monitor.links[index].bell[i], &one, sizeof(one)) < 0 && errno != EAGAIN)
+			warn("cannot ring VM %s", monitor.policy->vms[i].name);
+	}
+}

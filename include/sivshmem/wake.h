@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note OR MIT */
+/*
+ * The wake table: how the kernels of a link's VMs tell each other that threads
+ * sleep, and that some must wake. It lies at the end of the link's memory, one
+ * slot per VM of the link in the order of the policy, and belongs to no object.
+ *
+ * A VM counts its sleepers in its own slot before they look at their word a
+ * last time; who changed the word looks for counts after that. Where there is
+ * one, it adds the wakes to `pending`, sets the bucket's bit in `dirty` (both
+ * with locked instructions) and rings vector 0 of that VM. A bucket is the hash
+ * of object and offset: words that share one cost a spurious wake.
+ *
+ * All of it is hints, for any VM of the link can write it: a VM looks at its
+ * sleepers' words itself once a second, and trusts for its own threads only
+ * what it has in its own memory. Little-endian.
+ */
+#ifndef SIVSHMEM_WAKE_H
+#define SIVSHMEM_WAKE_H
+
+#include <linux/types.h>
+
+#define SIVWAKE_BUCKETS		256
+#define SIVWAKE_HOLDERS		8192	/* threads of one VM that can own locks */
+
+struct sivwake_slot {
+	/* by the slot's VM */
+	__u32 waiters[SIVWAKE_BUCKETS];
+	__u32 owned;			/* of them, those who wait for an owner */
+	__u32 pad1[15];
+	/* by the others; the slot's VM takes it back to 0 */
+	__u32 pending[SIVWAKE_BUCKETS];
+	__u64 dirty[SIVWAKE_BUCKETS / 64];
+	__u32 died;			/* an owner of another VM: look at words */
+	__u32 pad2[487];
+	/* by the slot's VM, and by the daemon when that VM is gone: odd = alive */
+	__u16 holders[SIVWAKE_HOLDERS];
+};
+
+static inline unsigned int sivwake_bucket(__u64 object, __u64 offset)
+{
+	__u64 x = object * 0x9e3779b97f4a7c15ull ^ (offset >> 2) * 0xd6e8feb86659fd93ull;
+
+	return (x ^ (x >> 29)) * 0xbf58476d1ce4e5b9ull >> 56;
+}
+
+/*
+ * The id of a thread that owns a lock: in the 30 bits that a robust futex has
+ * for one, and never 0. `vm` is the policy's index, the same in each link.
+ */
+#define SIVWAKE_GENERATION	0x1ffu
+
+static inline __u32 sivwake_owner(__u32 vm, __u32 holder, __u32 generation)
+{
+	return (vm + 1) << 22 | holder << 9 | (generation & SIVWAKE_GENERATION);
+}
+
+static inline __u32 sivwake_owner_vm(__u32 owner)
+{
+	return ((owner >> 22) & 0xff) - 1;
+}
+
+static inline __u32 sivwake_owner_holder(__u32 owner)
+{
+	return (owner >> 9) & (SIVWAKE_HOLDERS - 1);
+}
+
+#endif

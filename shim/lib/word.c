@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+#include "word.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sivshmem/sivshmem.h>
+#include <sivshmem/uapi.h>
+#include <stdbool.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* --- the module --- */
+
+/* High, so that the program finds the numbers that it expects. */
+#define FD_MIN	512
+
+static atomic_int device = -1;
+
+/* An fd of the device, kept for all of the process's life; or -errno. */
+static int open_device(void)
+{
+	int none = -1, high, fd = open(SIVSHMEM_WAIT_DEVICE, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	high = fcntl(fd, F_DUPFD_CLOEXEC, FD_MIN);
+	if (high >= 0) {
+		close(fd);
+		fd = high;
+	}
+	if (atomic_compare_exchange_strong(&device, &none, fd))
+		return fd;
+	close(fd);
+	return none;
+}
+
+/* >= 0 or -errno; -ENODEV: futex(2) is to serve the address. */
+static int ask(unsigned long request, void *arg)
+{
+	int saved = errno, tries, fd, r = -1, e = ENODEV;
+
+	for (tries = 0; tries < 2; tries++) {
+		fd = atomic_load(&device);
+		if (fd < 0)
+			fd = open_device();
+		if (fd < 0) {
+			e = fd == -ENOENT || fd == -ENXIO ? ENODEV : -fd;
+			break;
+		}
+		r = ioctl(fd, request, arg);
+		e = errno;
+		/* the program has closed all fds, and may use the number itself */
+		if (r >= 0 || (e != EBADF && e != ENOTTY))
+			break;
+		atomic_compare_exchange_strong(&device, &fd, -1);
+		e = ENODEV;
+	}
+	errno = saved;
+	return r < 0 ? -e : r;
+}
+
+/* --- futex(2) --- */
+
+static int futex(const _Atomic uint32_t *word, int operation, uint32_t value,
+		 const struct timespec *timeout, uint32_t bitset)
+{
+	int saved = errno;
+	long r = syscall(SYS_futex, word, operation, value, timeout, NULL, bitset);
+	int e = errno;
+
+	errno = saved;
+	return r < 0 ? -e : (int)r;
+}
+
+static int futex_wait(const _Atomic uint32_t *word, uint32_t expected, uint32_t bitset,
+		      clockid_t clock, const struct timespec *deadline)
+{
+	return futex(word, FUTEX_WAIT_BITSET |
+		     (clock == CLOCK_REALTIME ? FUTEX_CLOCK_REALTIME : 0),
+		     expected, deadline, bitset);
+}
+
+/* --- either --- */
+
+int sivshmem_word_wait(const _Atomic uint32_t *word, uint32_t expected,
+	unsigned int flags, uint32_t bitset, clockid_t clock,
+	const struct timespec *deadline)
+{
+	struct sivshmem_wait arg = {
+		.address = (uintptr_t)word, .expected = expected, .bitset = bitset,
+		.flags = flags & SIVSHMEM_WORD_OWNED ? SIVSHMEM_WAIT_OWNED : 0,
+		.clock = clock,
+	};
+	int r;
+
+	if (deadline) {
+		arg.flags |= SIVSHMEM_WAIT_DEADLINE;
+		arg.seconds = deadline->tv_sec;
+		arg.nanoseconds = deadline->tv_nsec;
+	}
+	r = ask(SIVSHMEM_IOC_WAIT, &arg);
+	return r == -ENODEV ? futex_wait(word, expected, bitset, clock, deadline) : r;
+}
+
+int sivshmem_word_wake(const _Atomic uint32_t *word, unsigned int count,
+	unsigned int flags, uint32_t bitset)
+{
+	struct sivshmem_wake arg = {
+		.address = (uintptr_t)word, .count = count, .bitset = bitset,
+		.flags = flags & SIVSHMEM_WORD_STALE ? SIVSHMEM_WAKE_STALE : 0,
+	};
+	int r = ask(SIVSHMEM_IOC_WAKE, &arg);
+
+	if (r != -ENODEV)
+		return r;
+	/* it knows no better than to wake all, if only some have slept too long */
+	return futex(word, FUTEX_WAKE_BITSET,
+		     flags & SIVSHMEM_WORD_STALE || count > INT_MAX ? INT_MAX : count,
+		     NULL, bitset);
+}
+
+int sivshmem_word_owner(const void *address, uint32_t *id)
+{
+	struct sivshmem_owner arg = { .address = (uintptr_t)address };
+	int r = ask(SIVSHMEM_IOC_OWNER, &arg);
+
+	*id = arg.id;
+	return r;
+}
+
+/* --- the public face --- */
+
+static bool later(struct timespec *at, const struct timespec *by)
+{
+	if (by->tv_sec < 0 || by->tv_nsec < 0 || by->tv_nsec >= 1000000000)
+		return false;
+	clock_gettime(CLOCK_MONOTONIC, at);
+	at->tv_nsec += by->tv_nsec;
+	if (__builtin_add_overflow(at->tv_sec, by->tv_sec + at->tv_nsec / 1000000000,
+				   &at->tv_sec))
+		at->tv_sec = LONG_MAX;
+	at->tv_nsec %= 1000000000;
+	return true;
+}
+
+int sivshmem_wait(const uint32_t *word, uint32_t expected, int how,
+	const struct timespec *timeout)
+{
+	const _Atomic uint32_t *at = (const _Atomic uint32_t *)word;
+	struct timespec deadline;
+
+	if (!timeout)
+		return sivshmem_word_wait(at, expected, 0, ~0u, CLOCK_MONOTONIC, NULL);
+	switch (how) {
+	case SIVSHMEM_UNTIL_REALTIME:
+		return sivshmem_word_wait(at, expected, 0, ~0u, CLOCK_REALTIME, timeout);
+	case SIVSHMEM_UNTIL_MONOTONIC:
+		return sivshmem_word_wait(at, expected, 0, ~0u, CLOCK_MONOTONIC, timeout);
+	case SIVSHMEM_FOR:
+		if (!later(&deadline, timeout))
+			return -EINVAL;
+		return sivshmem_word_wait(at, expected, 0, ~0u, CLOCK_MONOTONIC, &deadline);
+	}
+	return -EINVAL;
+}
+
+int sivshmem_wake(const uint32_t *word, unsigned int count)
+{
+	return sivshmem_word_wake((const _Atomic uint32_t *)word, count, 0, ~0u);
+}
