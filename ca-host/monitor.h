@@ -66,6 +66,7 @@ struct grant {
 	struct object *object;
 };
 
+LIST_HEAD(lock_list, lock);
 struct object {
 	LIST_ENTRY(object) node;
 	const struct policy_channel *channel;
@@ -79,6 +80,8 @@ struct object {
 	struct sivring_extent *extents;
 	uint32_t grant_count;
 	struct grant_list grants;
+	struct lock_list locks;
+	bool lock_wanted;		/* somebody waits for the end of one */
 };
 
 /* --- hub.c: the sockets that QEMU connects to --- */
@@ -144,7 +147,15 @@ void store_release(struct grant *grant);
 /* Describe for the wire; link is the IVPosition as the grant's VM sees it. */
 void store_describe(const struct grant *grant, struct sivring_object *out);
 struct object *store_first(const struct policy_channel *channel);
+/* Tell the kernels of all VMs that have the object, but of `except`, how it is. */
+void store_announce(const struct object *object, const struct domain *except);
 uint64_t store_used(const struct policy_channel *channel);	/* bytes */
+
+/* --- lock.c: flock(2) and fcntl(2) locks between VMs --- */
+/* 0 or a positive errno; EAGAIN: *in_way is the first that is. */
+int lock_set(struct grant *grant, const struct sivring_lock *wanted,
+	struct sivring_lock *in_way);
+void lock_drop(const struct grant *grant);	/* all that it holds */
 
 /* --- links, made by hub.c --- */
 struct link {

@@ -40,6 +40,7 @@ enum priv_op {
 	PRIV_UNLINK,
 	PRIV_RESIZE,
 	PRIV_STAT,
+	PRIV_LOCK,
 	PRIV_RELEASE,
 	PRIV_REFUSED,		/* audit: the worker refused, reason as PRIV_WHY_* */
 };
@@ -77,6 +78,7 @@ struct priv_request {
 			uint64_t grant, size;
 			uint32_t grow_only, pad;
 		} grant;
+		struct sivring_lock lock;
 		struct {
 			uint32_t why, pad;
 		} refused;
@@ -104,6 +106,10 @@ struct priv_reply {
 			uint32_t created, pad;
 			struct sivring_grant grant;
 		} grant;
+		struct {	/* LOCK that found one in the way */
+			uint32_t type, pad;
+			uint64_t start, end;
+		} lock;
 	};
 	struct sivring_extent extents[];
 };

@@ -292,6 +292,25 @@ static int do_grant(struct domain *d, const struct priv_request *q)
 	return r;
 }
 
+static int do_lock(struct domain *d, const struct priv_request *q)
+{
+	struct grant *g = store_grant(q->lock.grant);
+	struct sivring_lock in_way;
+	int r;
+
+	if (!g || g->session->domain != d || !d->vm)
+		return EBADF;
+	if (q->lock.type > SIVRING_LOCK_WRITE || q->lock.start > q->lock.end)
+		return EINVAL;
+	r = lock_set(g, &q->lock, &in_way);
+	if (r == EAGAIN) {
+		reply->lock.type = in_way.type;
+		reply->lock.start = in_way.start;
+		reply->lock.end = in_way.end;
+	}
+	return r;
+}
+
 static int do_refused(struct domain *d, const struct priv_request *q)
 {
 	audit_write(&(struct audit){ .event = "protocol", .domain = d,
@@ -345,6 +364,8 @@ static int dispatch(struct domain *d, const struct priv_request *q)
 	case PRIV_STAT:
 	case PRIV_RELEASE:
 		return do_grant(d, q);
+	case PRIV_LOCK:
+		return do_lock(d, q);
 	case PRIV_REFUSED:
 		return do_refused(d, q);
 	}

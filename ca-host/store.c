@@ -167,7 +167,7 @@ static int resize_local(struct object *o, uint64_t size, uint64_t pages)
 	return 0;
 }
 
-static void announce(const struct object *o, const struct domain *except)
+void store_announce(const struct object *o, const struct domain *except)
 {
 	static struct {
 		struct priv_event event;
@@ -216,7 +216,7 @@ static int resize(struct object *o, uint64_t size, const struct domain *by,
 		return r;
 	}
 	o->change++;
-	announce(o, by);
+	store_announce(o, by);
 	return 0;
 }
 
@@ -345,6 +345,7 @@ void store_release(struct grant *g)
 {
 	struct object *o = g->object;
 
+	lock_drop(g);
 	LIST_REMOVE(g, by_id);
 	LIST_REMOVE(g, of_session);
 	LIST_REMOVE(g, of_object);

@@ -138,6 +138,27 @@ static void stat_grant(struct wvm *vm, const struct wring_frame *frame)
 	answer_done(vm, &frame->header, &request);
 }
 
+static int take_lock(struct wvm *vm, const struct wring_frame *frame)
+{
+	struct priv_request request = { .op = PRIV_LOCK };
+	const struct priv_reply *reply;
+	struct sivring_done done;
+
+	memcpy(&request.lock, frame->payload, sizeof(request.lock));
+	if (request.lock.type > SIVRING_LOCK_WRITE ||
+	    request.lock.flags & ~(SIVRING_LOCK_RECORD | SIVRING_LOCK_TEST) ||
+	    request.lock.start > request.lock.end)
+		return -EPROTO;
+	reply = worker_call(&request);
+	done = (struct sivring_done){
+		.error = reply->error, .lock_type = reply->lock.type,
+		.lock_start = reply->lock.start, .lock_end = reply->lock.end,
+	};
+	wvm_send(vm, SIVRING_DONE, frame->header.session, frame->header.sequence,
+		 &done, sizeof(done));
+	return 0;
+}
+
 static bool shape_valid(const struct sivring_frame *header)
 {
 	static const uint32_t lengths[] = {
@@ -147,6 +168,7 @@ static bool shape_valid(const struct sivring_frame *header)
 		[SIVRING_RELEASE] = sizeof(struct sivring_release),
 		[SIVRING_RESIZE] = sizeof(struct sivring_resize),
 		[SIVRING_STAT] = sizeof(struct sivring_release),
+		[SIVRING_LOCK] = sizeof(struct sivring_lock),
 	};
 
 	if (header->flags &&
@@ -154,7 +176,7 @@ static bool shape_valid(const struct sivring_frame *header)
 		return false;
 	if (header->type == SIVRING_RELAY)
 		return header->length > 0 && header->length <= SIVSHMEM_MSG_MAX;
-	return header->type >= SIVRING_HELLO && header->type <= SIVRING_STAT &&
+	return header->type >= SIVRING_HELLO && header->type <= SIVRING_LOCK &&
 	       header->length == lengths[header->type];
 }
 
@@ -179,6 +201,8 @@ int wvm_frame(struct wvm *vm, const struct wring_frame *frame)
 		return 0;
 	case SIVRING_RESIZE:
 		return take_resize(vm, frame);
+	case SIVRING_LOCK:
+		return take_lock(vm, frame);
 	default:
 		stat_grant(vm, frame);
 		return 0;

@@ -24,6 +24,15 @@ static inline void siv_vm_flags_clear(struct vm_area_struct *vma, vm_flags_t f)
 }
 #endif
 
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#include <linux/filelock.h>
+#endif
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+#define siv_fl(lock, field)	((lock)->c.flc_##field)
+#else
+#define siv_fl(lock, field)	((lock)->fl_##field)
+#endif
+
 static inline void siv_fillattr(siv_idmap *idmap, u32 mask, struct inode *inode,
 				struct kstat *stat)
 {

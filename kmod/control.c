@@ -19,8 +19,9 @@ struct call {
 	u64 sequence;
 	u16 type;
 	u32 length;
-	u8 payload[32];
+	u8 payload[40];
 	int error;
+	struct sivring_done answer;
 	struct completion done;
 };
 
@@ -154,7 +155,7 @@ static int send_call(const struct call *call)
 	return send_frame(&frame, call->payload);
 }
 
-int siv_control_call(u16 type, const void *payload, u32 length)
+int siv_control_ask(u16 type, const void *payload, u32 length, struct sivring_done *answer)
 {
 	struct call call = { .type = type, .length = length, .error = -EHOSTDOWN };
 	long left;
@@ -184,10 +185,17 @@ int siv_control_call(u16 type, const void *payload, u32 length)
 	spin_unlock(&ctl.calls_lock);
 	if (left < 0)
 		return -EINTR;
+	if (answer && left)
+		*answer = call.answer;
 	return left ? call.error : -EHOSTDOWN;
 }
 
-static void finish_call(u64 sequence, int error)
+int siv_control_call(u16 type, const void *payload, u32 length)
+{
+	return siv_control_ask(type, payload, length, NULL);
+}
+
+static void finish_call(u64 sequence, const struct sivring_done *answer)
 {
 	struct call *call;
 
@@ -195,7 +203,8 @@ static void finish_call(u64 sequence, int error)
 	list_for_each_entry(call, &ctl.calls, node) {
 		if (call->sequence == sequence) {
 			list_del_init(&call->node);
-			call->error = error;
+			call->answer = *answer;
+			call->error = -answer->error;
 			complete(&call->done);
 			break;
 		}
@@ -241,7 +250,7 @@ static int take_done(const struct sivring_frame *frame)
 		if (err)
 			return err;
 	}
-	finish_call(frame->sequence, -error);
+	finish_call(frame->sequence, done);
 	return 0;
 }
 

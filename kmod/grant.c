@@ -33,6 +33,7 @@ void siv_grant_revoke(struct siv_grant *grant)
 	up_write(&o->sem);
 	unmap_mapping_range(o->inode.i_mapping, 0, 0, 1);
 	siv_wake_revoked(o->link->wake, grant);
+	wake_up_all(&siv_object_told);
 }
 
 void siv_grant_revoke_id(u64 id)

@@ -7,6 +7,8 @@
 #include "compat.h"
 #include "sivshmem.h"
 
+DECLARE_WAIT_QUEUE_HEAD(siv_object_told);
+
 /* siv_lock held */
 static struct siv_object *object_find(u64 id)
 {
@@ -150,9 +152,12 @@ int siv_object_apply(const struct sivring_object *m,
 		return -EBADMSG;
 	mutex_lock(&siv_lock);
 	o = object_find(m->object);
-	if (o)				/* else let go of in the meantime */
+	if (o) {			/* else let go of in the meantime */
 		err = object_apply_locked(o, m, extents);
+		WRITE_ONCE(o->told, o->told + 1);
+	}
 	mutex_unlock(&siv_lock);
+	wake_up_all(&siv_object_told);
 	return err;
 }
 

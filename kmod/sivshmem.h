@@ -69,6 +69,7 @@ struct siv_object {
 	struct rw_semaphore sem;	/* all below, and i_size */
 	struct siv_link *link;
 	u64 id, generation, change;
+	unsigned int told;		/* counts what the host said of it unasked */
 	unsigned long count;		/* of pfns */
 	unsigned long *pfns;		/* page index -> pfn */
 };
@@ -103,6 +104,7 @@ struct siv_sleeper {
 	int error;			/* why */
 };
 
+extern wait_queue_head_t siv_object_told;
 extern struct mutex siv_lock;
 extern struct list_head siv_links, siv_sessions, siv_grants, siv_objects;
 
@@ -135,6 +137,8 @@ int siv_control_send(u16 type, u16 flags, u64 session, const void *payload,
 		     u32 length);
 /* A request of the kernel's own: the object is up to date when it returns. */
 int siv_control_call(u16 type, const void *payload, u32 length);
+/* The same, with the answer's own words; NULL: no need. */
+int siv_control_ask(u16 type, const void *payload, u32 length, struct sivring_done *answer);
 
 /* outbox.c: what must reach the host though its sender can't wait */
 int siv_outbox_init(void);
@@ -220,6 +224,9 @@ void siv_wait_exit(void);
 /* file.c */
 extern const struct file_operations siv_file_fops;
 extern const struct inode_operations siv_file_iops;
+
+/* lock.c */
+int siv_file_lock(struct file *file, int cmd, struct file_lock *fl);
 
 /* fault.c */
 extern const struct vm_operations_struct siv_vm_ops;

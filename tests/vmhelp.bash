@@ -57,7 +57,7 @@ map /psm_*     main
 map /nowhere*  nosuchchannel
 C
 	cp "$BUILD/sivshmem" "$BUILD/libsivshmem-shim.so" "$BUILD"/tools/* \
-		"$TOP"/examples/python/*.py "$W/files/"
+		"$TOP"/examples/python/*.py "$TOP"/tests/shim/*.py "$W/files/"
 }
 
 # vm_boot NAME [OPTION...]: boot a guest on the daemon

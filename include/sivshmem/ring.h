@@ -86,10 +86,11 @@ enum sivring_type {
 	SIVRING_RELEASE,		/* struct sivring_release */
 	SIVRING_RESIZE,			/* struct sivring_resize -> SIVRING_DONE */
 	SIVRING_STAT,			/* struct sivring_release -> SIVRING_DONE */
+	SIVRING_LOCK,			/* struct sivring_lock -> SIVRING_DONE */
 	/* host to guest */
 	SIVRING_WELCOME = 64,		/* struct sivring_welcome, answers HELLO */
 	SIVRING_GRANT,			/* struct sivring_grant */
-	SIVRING_OBJECT,			/* struct sivring_object: size or extents changed */
+	SIVRING_OBJECT,			/* struct sivring_object: size, extents or locks changed */
 	SIVRING_REVOKE,			/* struct sivring_release: this grant is dead */
 	SIVRING_SESSION_END,		/* struct sivring_end: all its grants are dead too */
 	SIVRING_DONE,			/* struct sivring_done */
@@ -156,6 +157,23 @@ struct sivring_resize {
 	__u32 grow_only, pad;		/* write(2) past the end, fallocate */
 };
 
+/*
+ * flock(2) and fcntl(2): the owner's locks of this kind in the range become
+ * this type. EAGAIN another owner's is in the way; an OBJECT comes when it may
+ * be tried again. All locks of a grant end with it.
+ */
+#define SIVRING_LOCK_NONE	0	/* unlock */
+#define SIVRING_LOCK_READ	1
+#define SIVRING_LOCK_WRITE	2
+#define SIVRING_LOCK_RECORD	(1u << 0)	/* fcntl(2), else flock(2): the two do not meet */
+#define SIVRING_LOCK_TEST	(1u << 1)	/* only say what is in the way */
+struct sivring_lock {
+	__u64 grant;
+	__u64 owner;			/* the guest kernel's, unique in the VM */
+	__u64 start, end;		/* bytes, both inside */
+	__u32 type, flags;
+};
+
 struct sivring_end {
 	__u32 reason;			/* errno: ECONNRESET, EKEYREVOKED, ... */
 	__u32 pad;
@@ -167,8 +185,9 @@ struct sivring_end {
  */
 struct sivring_done {
 	__s32 error;
-	__u32 pad;
-	struct sivring_object object;	/* its extents follow */
+	__u32 lock_type;		/* EAGAIN of LOCK: what is in the way */
+	__u64 lock_start, lock_end;
+	struct sivring_object object;	/* its extents follow; LOCK has none */
 };
 
 #ifdef __KERNEL__
@@ -182,7 +201,7 @@ SIVRING_ASSERT(sizeof(struct sivring_frame) == 24, "frame");
 SIVRING_ASSERT(sizeof(struct sivring_session) == 40, "session");
 SIVRING_ASSERT(sizeof(struct sivring_object) == 40, "object");
 SIVRING_ASSERT(sizeof(struct sivring_grant) == 216, "grant");
-SIVRING_ASSERT(sizeof(struct sivring_done) == 48, "done");
+SIVRING_ASSERT(sizeof(struct sivring_done) == 64, "done");
 SIVRING_ASSERT(sizeof(struct sivring_grant) +
 	       SIVRING_EXTENTS_MAX * sizeof(struct sivring_extent) <=
 	       SIVRING_PAYLOAD_MAX, "extents");

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Advisory locks on objects, between VMs: per object a list of ranges, none of
+ * one owner and kind overlapping. An owner is a VM's, and a VM's kernel says
+ * which; it asks again when the object is announced.
+ */
+#include "monitor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define LOCKS_MAX	1024	/* of a VM on one object */
+
+struct lock {
+	LIST_ENTRY(lock) node;
+	const struct grant *grant;
+	struct sivring_lock is;
+};
+
+static bool overlap(const struct sivring_lock *a, const struct sivring_lock *b)
+{
+	return a->start <= b->end && b->start <= a->end &&
+	       (a->flags & SIVRING_LOCK_RECORD) == (b->flags & SIVRING_LOCK_RECORD);
+}
+
+static bool same_owner(const struct lock *l, const struct grant *grant,
+		       const struct sivring_lock *wanted)
+{
+	return l->grant->session->domain == grant->session->domain &&
+	       l->is.owner == wanted->owner;
+}
+
+static const struct lock *find_in_way(const struct grant *grant,
+				      const struct sivring_lock *wanted)
+{
+	const struct lock *l, *first = NULL;
+
+	LIST_FOREACH(l, &grant->object->locks, node)
+		if (overlap(&l->is, wanted) && !same_owner(l, grant, wanted) &&
+		    (l->is.type == SIVRING_LOCK_WRITE || wanted->type == SIVRING_LOCK_WRITE) &&
+		    (!first || l->is.start < first->is.start))
+			first = l;
+	return first;
+}
+
+static uint32_t count(const struct grant *grant)
+{
+	const struct lock *l;
+	uint32_t n = 0;
+
+	LIST_FOREACH(l, &grant->object->locks, node)
+		n += l->grant->session->domain == grant->session->domain;
+	return n;
+}
+
+static void remove_lock(struct lock *l)
+{
+	LIST_REMOVE(l, node);
+	free(l);
+}
+
+/* Take the range out of l; `spare` becomes what is left after it, if both ends are. */
+static struct lock *cut(struct lock *l, const struct sivring_lock *range, struct lock *spare)
+{
+	bool before = l->is.start < range->start, after = l->is.end > range->end;
+
+	if (before && after) {
+		spare->grant = l->grant;
+		spare->is = l->is;
+		spare->is.start = range->end + 1;
+		LIST_INSERT_AFTER(l, spare, node);
+		spare = NULL;
+	}
+	if (before)
+		l->is.end = range->start - 1;
+	else if (after)
+		l->is.start = range->end + 1;
+	else
+		remove_lock(l);
+	return spare;
+}
+
+/* True when somebody else may get more than before. */
+static bool replace(struct grant *grant, const struct sivring_lock *wanted,
+		    struct lock *fresh, struct lock *spare)
+{
+	struct lock *l, *next;
+	bool less = false;
+
+	for (l = LIST_FIRST(&grant->object->locks); l; l = next) {
+		next = LIST_NEXT(l, node);
+		if (!overlap(&l->is, wanted) || !same_owner(l, grant, wanted))
+			continue;
+		less |= wanted->type < l->is.type;
+		/* of one owner's ranges only one can stand out on both sides */
+		spare = cut(l, wanted, spare);
+	}
+	free(spare);
+	if (wanted->type == SIVRING_LOCK_NONE) {
+		free(fresh);
+		return less;
+	}
+	fresh->grant = grant;
+	fresh->is = *wanted;
+	LIST_INSERT_HEAD(&grant->object->locks, fresh, node);
+	return less;
+}
+
+static void tell(struct object *o)
+{
+	if (!o->lock_wanted)
+		return;
+	o->lock_wanted = false;
+	store_announce(o, NULL);
+}
+
+int lock_set(struct grant *grant, const struct sivring_lock *wanted,
+	     struct sivring_lock *in_way)
+{
+	const struct lock *other = NULL;
+	struct lock *fresh, *spare;
+
+	if (wanted->type != SIVRING_LOCK_NONE)
+		other = find_in_way(grant, wanted);
+	if (other) {
+		*in_way = other->is;
+		grant->object->lock_wanted |= !(wanted->flags & SIVRING_LOCK_TEST);
+		return EAGAIN;
+	}
+	if (wanted->flags & SIVRING_LOCK_TEST)
+		return 0;
+	/* a record lock to write needs a file open for that, says fcntl(2) */
+	if (wanted->type == SIVRING_LOCK_WRITE && (wanted->flags & SIVRING_LOCK_RECORD) &&
+	    !(grant->rights & SIVSHMEM_RIGHT_WRITE))
+		return EBADF;
+	if (wanted->type != SIVRING_LOCK_NONE && count(grant) >= LOCKS_MAX)
+		return ENOLCK;
+	fresh = calloc(1, sizeof(*fresh));
+	spare = calloc(1, sizeof(*spare));
+	if (!fresh || !spare) {
+		free(fresh);
+		free(spare);
+		return ENOLCK;
+	}
+	if (replace(grant, wanted, fresh, spare))
+		tell(grant->object);
+	return 0;
+}
+
+void lock_drop(const struct grant *grant)
+{
+	struct lock *l, *next;
+	bool any = false;
+
+	for (l = LIST_FIRST(&grant->object->locks); l; l = next) {
+		next = LIST_NEXT(l, node);
+		if (l->grant != grant)
+			continue;
+		remove_lock(l);
+		any = true;
+	}
+	if (any)
+		tell(grant->object);
+}

@@ -1,0 +1,88 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# flock(2) and fcntl(2) on objects: they exclude between VMs as within one.
+
+load helpers
+load vmhelp
+
+setup_file() { vm_world a b; }
+teardown_file() { vm_end; }
+teardown() { vm_note; }
+
+la() { as a maker python3 "$F/locktool.py" "$@"; }
+lb() { as b peer python3 "$F/locktool.py" "$@"; }
+said() { grep -q "$2" "$W/$1"; }
+
+# hold OUT VM OPERATION...: in the background
+hold() {
+	local out=$W/$1 vm=$2
+	shift 2
+	"$vm" "$@" >"$out" 2>&1 3>&- &
+}
+
+@test "locks: flock excludes the other VM until it is given back" {
+	hold one la /m-f flock ex print mine sleep 3 flock un print gone sleep 2
+	wait_for 20 said one mine
+	run_x lb /m-f flock ex nb flock sh nb flock ex print got flock un
+	[ "$(grep -v ' s$' <<<"$output" | head -5)" = 'flock ex EAGAIN
+flock sh EAGAIN
+flock ex done
+got
+flock un done' ]
+	said one gone
+}
+
+@test "locks: shared ones live side by side, and a conversion waits for them" {
+	hold one la /m-s flock sh print mine sleep 3
+	wait_for 20 said one mine
+	run_x lb /m-s flock sh nb flock ex nb flock ex
+	[ "$(grep -v ' s$' <<<"$output" | head -3)" = 'flock sh done
+flock ex EAGAIN
+flock ex done' ]
+}
+
+@test "locks: record locks of two VMs meet byte by byte, and F_GETLK shows them" {
+	hold one la /m-r record ex 10 20 record un 15 5 print mine sleep 6
+	wait_for 20 said one mine
+	run_x lb /m-r record ex 0 10 nb record ex 9 2 nb record ex 15 5 nb test 0 100 \
+		record sh 29 1 nb record sh 30 10 nb
+	[ "$(grep -v ' s$' <<<"$output" | head -6)" = 'record ex 0 10 done
+record ex 9 2 EAGAIN
+record ex 15 5 done
+test ex 10 5
+record sh 29 1 EAGAIN
+record sh 30 10 done' ]
+}
+
+@test "locks: the end of a process, of a descriptor and of a child give them back" {
+	hold one la /m-e flock ex print mine hold
+	wait_for 20 said one mine
+	hold two lb /m-e flock ex print mine hold
+	sleep 1
+	! said two mine
+	run_x in_vm a pkill -KILL python3
+	wait_for 10 said two mine
+	# two descriptions of one process, and a child that has the parent's
+	run_x la /m-e2 flock ex open flock ex nb close flock ex nb fork flock un print child
+	[ "$(grep -v ' s$' <<<"$output" | head -5)" = 'flock ex done
+flock ex EAGAIN
+flock ex done
+flock un done
+child' ]
+	# closing any descriptor of the object drops the process's record locks
+	hold three la /m-e3 record ex 0 10 open close print closed sleep 4
+	wait_for 20 said three closed
+	run_x lb /m-e3 record ex 0 10 nb
+	has 'record ex 0 10 done'
+}
+
+@test "locks: the end of a VM gives them back" {
+	hold one la /m-v flock ex record ex 0 0 print mine hold
+	wait_for 20 said one mine
+	hold two lb /m-v flock ex record ex 0 0 print mine
+	sleep 1
+	! said two mine
+	kill -9 "$(cat "$W/a.pid")"
+	wait_for 10 said two mine
+	no_splats b
+}

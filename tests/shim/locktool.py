@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+"""locktool.py NAME OPERATION...: locks on a shared memory object, as Python has them.
+
+flock ex|sh|un [nb]    record ex|sh|un START LENGTH [nb]    test START LENGTH
+open (another description of it)    close (that)    print TEXT    sleep SECONDS
+hold (until killed)    fork OPERATION... (in a child)
+"""
+import errno
+import fcntl
+import os
+import struct
+import sys
+import time
+
+import _posixshmem
+
+KINDS = {"ex": fcntl.LOCK_EX, "sh": fcntl.LOCK_SH, "un": fcntl.LOCK_UN}
+name, words = sys.argv[1], sys.argv[2:]
+
+
+def open_object():
+    fd = _posixshmem.shm_open(name, os.O_RDWR | os.O_CREAT, mode=0o600)
+    os.ftruncate(fd, 100)
+    return fd
+
+
+fds = [open_object()]
+
+
+def take(count):
+    taken = words[:count]
+    del words[:count]
+    return taken
+
+
+def how(kind):
+    if words[:1] == ["nb"]:
+        take(1)
+        return KINDS[kind] | fcntl.LOCK_NB
+    return KINDS[kind]
+
+
+def attempt(what, function, *args):
+    began = time.monotonic()
+    try:
+        function(*args)
+        result = "done"
+    except OSError as e:
+        result = errno.errorcode[e.errno]
+    print(what, result, flush=True)
+    print(what, f"{time.monotonic() - began:.2f} s", file=sys.stderr, flush=True)
+
+
+while words:
+    word = take(1)[0]
+    if word == "flock":
+        kind = take(1)[0]
+        attempt(f"flock {kind}", fcntl.flock, fds[-1], how(kind))
+    elif word == "record":
+        kind, start, length = take(3)
+        attempt(f"record {kind} {start} {length}", fcntl.lockf, fds[-1], how(kind),
+                int(length), int(start))
+    elif word == "test":
+        start, length = take(2)
+        ask = struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, int(start), int(length), 0)
+        kind, _, start, length, pid = struct.unpack("hhqqi4x",
+                                                    fcntl.fcntl(fds[-1], fcntl.F_GETLK, ask))
+        print("test", {fcntl.F_WRLCK: "ex", fcntl.F_RDLCK: "sh", fcntl.F_UNLCK: "free"}[kind],
+              *([start, length] if kind != fcntl.F_UNLCK else []), flush=True)
+    elif word == "open":
+        fds.append(open_object())
+    elif word == "close":
+        os.close(fds.pop())
+    elif word == "print":
+        print(*take(1), flush=True)
+    elif word == "sleep":
+        time.sleep(float(take(1)[0]))
+    elif word == "hold":
+        time.sleep(600)
+    elif word == "fork":
+        if os.fork():
+            os.wait()
+            break
+    else:
+        sys.exit(f"unknown operation '{word}'")
