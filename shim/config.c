@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 
 static pthread_once_t environment_once = PTHREAD_ONCE_INIT;
 static pthread_once_t map_once = PTHREAD_ONCE_INIT;
+static atomic_bool loaded;
 static enum shim_config_state state;
 static struct sivshmem_map *map;
 static unsigned int debug_mask;
@@ -103,8 +105,14 @@ static void load_map(void)
 enum shim_config_state shim_config(const struct sivshmem_map **out)
 {
 	pthread_once(&map_once, load_map);
+	atomic_store_explicit(&loaded, true, memory_order_release);
 	*out = map;
 	return state;
+}
+
+bool shim_config_loaded(void)
+{
+	return atomic_load_explicit(&loaded, memory_order_acquire);
 }
 
 void shim_config_options(struct sivshmem_options *options)

@@ -3,6 +3,8 @@
 #ifndef SIVSHMEM_SHIM_CONFIG_H
 #define SIVSHMEM_SHIM_CONFIG_H
 
+#include <stdbool.h>
+
 #include <sivshmem/sivshmem.h>
 #include "lib/mapfile.h"
 
@@ -14,6 +16,8 @@ enum shim_config_state {
 
 /* NULL map unless the state is MAP. Says once what is wrong. */
 enum shim_config_state shim_config(const struct sivshmem_map **map);
+/* The map has been looked for: shim_config() takes no lock any more. */
+bool shim_config_loaded(void);
 /* Only when the state is MAP. */
 void shim_config_options(struct sivshmem_options *options);
 unsigned int shim_config_debug(void);

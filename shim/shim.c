@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,24 +12,27 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <sivshmem/proto.h>
-
 #include "config.h"
+#include "created.h"
+#include "inside.h"
+#include "lib/clock.h"
+#include "real.h"
 
 #define QUIET_SECONDS	5
+#define WAIT_POLL_MS	20
 
 atomic_uint shim_locals;
 static _Atomic(dev_t) local_dev;	/* of memfds, all on one */
 
-/* One session per process; a thread that holds the lock is inside the core. */
+/* A session for each identity. A thread that holds the lock is inside the core. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct sivshmem_session *session;
+static struct held {
+	struct held *next;
+	const char *identity;		/* the rule's, NULL: the map's */
+	struct sivshmem_session *session;
+} *sessions;
 static volatile bool inside;
-static __thread int depth __attribute__((tls_model("initial-exec")));
-
-struct section {
-	int saved_errno, cancel;
-};
+__thread int shim_depth __attribute__((tls_model("initial-exec")));
 
 /* --- words to the user --- */
 
@@ -66,8 +68,7 @@ void shim_say(const char *format, ...)
 	errno = saved;
 }
 
-__attribute__((format(printf, 2, 3)))
-static void debug(enum shim_debug what, const char *format, ...)
+void shim_debug(enum shim_debug what, const char *format, ...)
 {
 	va_list args;
 
@@ -117,29 +118,31 @@ static int posix_error(int rc)
 }
 
 /* errno, and a line unless this is an ordinary outcome */
-static int failed(const char *function, const char *name, int rc,
-		  const char *text)
+static int failed(const char *function, const char *given, int rc, const char *text)
 {
 	int e = posix_error(rc);
 
-	if (e != ENOENT && e != EEXIST && !said_before(function, name, e))
-		shim_say("%s(\"%.80s\"): %s: %s", function, name,
+	if (e != ENOENT && e != EEXIST && !said_before(function, given, e))
+		shim_say("%s(\"%.80s\"): %s: %s", function, given,
 			 e == EACCES ? "refused" : strerrordesc_np(e), text);
 	return e;
 }
 
 /* --- entering and leaving --- */
 
-/* The session of a forked child is its own; the parent's is not touched. */
+/* The sessions of a forked child are its own; the parent's are not touched. */
 static void fork_child(void)
 {
+	struct held *h;
+
 	pthread_mutex_init(&lock, NULL);
-	/* another thread was at work on it when the memory was copied */
+	/* another thread was at work on them when the memory was copied */
 	if (inside)
-		session = NULL;
+		sessions = NULL;
 	inside = false;
-	depth = 0;
-	sivshmem_after_fork(session);
+	shim_depth = 0;
+	for (h = sessions; h; h = h->next)
+		sivshmem_after_fork(h->session);
 }
 
 static __attribute__((constructor)) void start(void)
@@ -148,106 +151,107 @@ static __attribute__((constructor)) void start(void)
 }
 
 /* false: this thread is inside already, by way of a signal handler */
-static bool enter(struct section *s)
+static bool enter(struct shim_section *s)
 {
-	if (depth)
+	if (shim_depth)
 		return false;
 	s->saved_errno = errno;
 	/* a thread that is cancelled inside would keep the lock */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &s->cancel);
 	pthread_mutex_lock(&lock);
-	depth = 1;
+	shim_depth = 1;
 	inside = true;
 	return true;
 }
 
-static void leave(const struct section *s, int error)
+static void leave(const struct shim_section *s, int error)
 {
 	inside = false;
-	depth = 0;
+	shim_depth = 0;
 	pthread_mutex_unlock(&lock);
 	pthread_setcancelstate(s->cancel, NULL);
 	errno = error ? error : s->saved_errno;
 }
 
-/* The session, connected. On failure *text says why. */
-static int get_session(char *text, size_t size)
+static bool same_identity(const char *a, const char *b)
+{
+	return a == b || (a && b && !strcmp(a, b));
+}
+
+/* The session of that identity, connected. On failure text says why. */
+static int get_session(const char *identity, struct sivshmem_session **session,
+		       char *text, size_t size)
 {
 	struct sivshmem_options options;
+	struct held *h;
 	int rc;
 
-	if (session)
-		return 0;
+	for (h = sessions; h; h = h->next) {
+		if (same_identity(h->identity, identity)) {
+			*session = h->session;
+			return 0;
+		}
+	}
+	h = calloc(1, sizeof(*h));
+	if (!h)
+		return -ENOMEM;
 	shim_config_options(&options);
-	rc = sivshmem_connect(&session, &options, text, size);
-	return rc == -EINVAL ? -EACCES : rc;
+	if (identity)
+		options.identity = identity;
+	rc = sivshmem_connect(&h->session, &options, text, size);
+	if (rc) {
+		free(h);
+		return rc == -EINVAL ? -EACCES : rc;
+	}
+	h->identity = identity;
+	h->next = sessions;
+	sessions = h;
+	*session = h->session;
+	return 0;
+}
+
+int shim_enter(const struct shim_name *name, struct shim_section *s)
+{
+	char text[SIVSHMEM_ERROR_MAX] = "";
+	int rc;
+
+	if (name->denied)
+		return name->denied;
+	if (!enter(s))
+		return EDEADLK;
+	rc = get_session(name->rule->identity, &s->session, text, sizeof(text));
+	if (!rc)
+		return 0;
+	rc = failed(name->function, name->given, rc, text);
+	leave(s, 0);
+	return rc;
+}
+
+void shim_leave(const struct shim_name *name, struct shim_section *s, int rc)
+{
+	leave(s, rc < 0 ? failed(name->function, name->given, rc,
+				 sivshmem_error_text(s->session)) : 0);
+}
+
+bool shim_forbidden(const struct shim_name *name)
+{
+	struct shim_section s;
+
+	if (name->denied || !name->rule->readonly || !enter(&s))
+		return false;
+	leave(&s, failed(name->function, name->given, -EACCES,
+			 "its line of the map file says readonly"));
+	return true;
 }
 
 /* --- names --- */
-
-/* As glibc takes them: any number of slashes first, none after. */
-static const char *strip(const char *name)
-{
-	while (*name == '/')
-		name++;
-	return *name && !strchr(name, '/') ? name : NULL;
-}
-
-static enum shim_route deny(int e)
-{
-	errno = e;
-	return SHIM_DENY;
-}
-
-enum shim_route shim_route(const char *given, struct shim_name *name)
-{
-	const struct sivshmem_map_rule *rule;
-	const struct sivshmem_map *map;
-	enum shim_config_state state;
-	char path[NAME_MAX + 2];
-	const char *object;
-	int saved = errno;
-
-	if (depth)
-		return deny(EDEADLK);
-	state = shim_config(&map);
-	errno = saved;
-	if (state == SHIM_CONFIG_NONE)
-		return SHIM_PASS;
-	if (state == SHIM_CONFIG_BROKEN)
-		return deny(EACCES);
-	object = strip(given);
-	/* no name for glibc either, which knows the errno */
-	if (!object || strlen(object) > NAME_MAX)
-		return SHIM_PASS;
-	path[0] = '/';
-	memcpy(path + 1, object, strlen(object) + 1);
-	rule = sivshmem_map_find(map, path);
-	errno = saved;
-	if (!rule) {
-		debug(SHIM_DEBUG_MAP, "%s: not mapped", path);
-		errno = saved;
-		return SHIM_PASS;
-	}
-	if (!strcmp(object, ".") || !strcmp(object, ".."))
-		return deny(EINVAL);
-	if (strlen(object) >= SIVP_NAME_LEN)
-		return deny(ENAMETOOLONG);
-	debug(SHIM_DEBUG_MAP, "%s: channel %s by %s:%u", path, rule->channel,
-	      shim_config_path(), rule->line);
-	name->given = given;
-	name->object = object;
-	name->channel = rule->channel;
-	errno = saved;
-	return SHIM_CHANNEL;
-}
 
 /* umask(2) can't be read without setting it, which other threads would see */
 static mode_t current_umask(void)
 {
 	char text[4096];
 	const char *at;
-	int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	int fd = real_open("/proc/self/status", O_RDONLY | O_CLOEXEC, 0);
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 
 	if (fd >= 0)
@@ -257,7 +261,7 @@ static mode_t current_umask(void)
 	return at ? (mode_t)strtoul(at + 7, NULL, 8) : 077;
 }
 
-static void note_local(int fd)
+static void note_local(const struct sivshmem_session *session, int fd)
 {
 	struct stat st;
 
@@ -267,82 +271,133 @@ static void note_local(int fd)
 	atomic_store_explicit(&shim_locals, 1, memory_order_release);
 }
 
-int shim_open(const struct shim_name *name, int oflag, mode_t mode)
+static int open_once(const struct shim_name *name, int oflag, mode_t mode, bool *created)
 {
 	/* what else open(2) knows means nothing for memory */
 	const int keep = O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC;
-	char text[SIVSHMEM_ERROR_MAX] = "";
-	struct section s;
-	int rc, error = 0;
+	struct sivp_result result;
+	struct shim_section s;
+	int rc = shim_enter(name, &s);
 
-	if (!enter(&s)) {
-		errno = EDEADLK;
+	if (rc) {
+		errno = rc;
 		return -1;
 	}
-	rc = get_session(text, sizeof(text));
-	if (!rc) {
-		rc = sivshmem_open(session, name->channel, name->object, oflag & keep,
-				   oflag & O_CREAT ? mode & ~current_umask() : 0, NULL);
-		if (rc < 0)
-			snprintf(text, sizeof(text), "%s", sivshmem_error_text(session));
+	rc = sivshmem_open_result(s.session, name->rule->channel, name->object, oflag & keep,
+				  oflag & O_CREAT ? mode & ~current_umask() : 0, &result);
+	if (rc >= 0) {
+		note_local(s.session, rc);
+		if (name->rule->unlink == SIVSHMEM_UNLINK_CREATOR)
+			created_note(name->rule->channel, name->object, &result);
+		if (created)
+			*created = result.created;
 	}
-	if (rc < 0)
-		error = failed("shm_open", name->given, rc, text);
-	else
-		note_local(rc);
-	debug(SHIM_DEBUG_OPEN, "shm_open(\"%s\", %#x) = %d %s", name->given,
-	      (unsigned int)oflag, rc < 0 ? -1 : rc, error ? strerrorname_np(error) : "");
-	leave(&s, error);
+	shim_debug(SHIM_DEBUG_OPEN, "%s(\"%s\", %#x) = %d %s", name->function, name->given,
+		   (unsigned int)oflag, rc < 0 ? -1 : rc, rc < 0 ? strerrorname_np(-rc) : "");
+	shim_leave(name, &s, rc);
 	return rc < 0 ? -1 : rc;
+}
+
+/* Somebody else may come to create it; nothing is held meanwhile. */
+static bool wait_for(const struct shim_name *name, int oflag, int64_t *deadline)
+{
+	if (errno != ENOENT || name->denied || (oflag & O_CREAT) || !name->rule->wait)
+		return false;
+	if (!*deadline)
+		*deadline = sivshmem_now_ms() + name->rule->wait * 1000;
+	if (sivshmem_now_ms() >= *deadline)
+		return false;
+	sivshmem_sleep_ms(WAIT_POLL_MS);
+	return true;
+}
+
+int shim_open(const struct shim_name *name, int oflag, mode_t mode, bool *created)
+{
+	int saved = errno, fd;
+	int64_t deadline = 0;
+
+	if ((oflag & (O_ACCMODE | O_CREAT | O_TRUNC)) && shim_forbidden(name))
+		return -1;
+	do
+		fd = open_once(name, oflag, mode, created);
+	while (fd < 0 && wait_for(name, oflag, &deadline));
+	if (fd >= 0)
+		errno = saved;
+	return fd;
+}
+
+/* Does it count? Whoever asks in vain is told that it is done. */
+static bool may_unlink(const struct shim_name *name)
+{
+	const struct sivshmem_map_rule *rule = name->rule;
+
+	return rule->unlink == SIVSHMEM_UNLINK_YES ||
+	       (rule->unlink == SIVSHMEM_UNLINK_CREATOR &&
+		created_here(rule->channel, name->object));
 }
 
 int shim_unlink(const struct shim_name *name)
 {
-	char text[SIVSHMEM_ERROR_MAX] = "";
-	struct section s;
-	int rc, error = 0;
+	struct shim_section s;
+	int rc;
 
-	if (!enter(&s)) {
-		errno = EDEADLK;
+	if (shim_forbidden(name))
+		return -1;
+	rc = shim_enter(name, &s);
+	if (rc) {
+		errno = rc;
 		return -1;
 	}
-	rc = get_session(text, sizeof(text));
-	if (!rc) {
-		rc = sivshmem_unlink(session, name->channel, name->object);
-		if (rc)
-			snprintf(text, sizeof(text), "%s", sivshmem_error_text(session));
+	if (may_unlink(name)) {
+		rc = sivshmem_unlink(s.session, name->rule->channel, name->object);
+		created_forget(name->rule->channel, name->object);
+		shim_debug(SHIM_DEBUG_UNLINK, "%s(\"%s\") = %d %s", name->function,
+			   name->given, rc ? -1 : 0, rc ? strerrorname_np(-rc) : "");
+	} else {
+		shim_debug(SHIM_DEBUG_UNLINK, "%s(\"%s\"): kept, by its line of the map file",
+			   name->function, name->given);
 	}
-	if (rc)
-		error = failed("shm_unlink", name->given, rc, text);
-	debug(SHIM_DEBUG_UNLINK, "shm_unlink(\"%s\") = %d %s", name->given,
-	      rc ? -1 : 0, error ? strerrorname_np(error) : "");
-	leave(&s, error);
+	shim_leave(name, &s, rc);
 	return rc ? -1 : 0;
+}
+
+/* --- sizes --- */
+
+/* The session that knows fd as a local object it may write. */
+static struct sivshmem_session *owner(int fd)
+{
+	struct held *h;
+
+	for (h = sessions; h; h = h->next) {
+		if (sivshmem_is_local(h->session, fd))
+			break;
+	}
+	return h && (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDWR ? h->session : NULL;
 }
 
 bool shim_resize(int fd, uint64_t size, bool grow_only, int *error)
 {
+	struct sivshmem_session *session;
 	int saved = errno, rc;
-	struct section s;
+	struct shim_section s;
 	struct stat st;
 	bool ours;
 
-	ours = !depth && !fstat(fd, &st) &&
+	ours = !shim_depth && !fstat(fd, &st) &&
 	       st.st_dev == atomic_load_explicit(&local_dev, memory_order_relaxed);
 	errno = saved;
 	if (!ours || !enter(&s))
 		return false;
-	ours = session && sivshmem_is_local(session, fd) &&
-	       (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDWR;
+	session = owner(fd);
 	*error = 0;
-	if (ours) {
+	if (session) {
 		rc = sivshmem_resize(session, fd, size, grow_only);
 		if (rc)
 			*error = failed("ftruncate", "its fd", rc, sivshmem_error_text(session));
-		debug(SHIM_DEBUG_SIZE, "fd %d: size %llu%s: %s", fd,
-		      (unsigned long long)size, grow_only ? " at least" : "",
-		      *error ? strerrorname_np(*error) : "done");
+		shim_debug(SHIM_DEBUG_SIZE, "fd %d: size %llu%s: %s", fd,
+			   (unsigned long long)size, grow_only ? " at least" : "",
+			   *error ? strerrorname_np(*error) : "done");
 	}
 	leave(&s, 0);
-	return ours;
+	return session != NULL;
 }

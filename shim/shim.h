@@ -8,6 +8,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <sivshmem/proto.h>
+
+#include "lib/mapfile.h"
+
 #define SHIM_EXPORT	__attribute__((visibility("default")))
 
 /* Chosen by SIVSHMEM_DEBUG=map,open,unlink,size or all. */
@@ -16,25 +20,34 @@ enum shim_debug {
 	SHIM_DEBUG_SIZE = 8,
 };
 
-enum shim_route {
-	SHIM_PASS,			/* not ours: the real function */
-	SHIM_DENY,			/* errno is set */
-	SHIM_CHANNEL,
-};
-
+/* A name that the map file has a word on. */
 struct shim_name {
+	const char *function;		/* which the program called */
 	const char *given;		/* as the program said it */
-	const char *object;		/* without leading slashes */
-	const char *channel;
+	const struct sivshmem_map_rule *rule;
+	int denied;			/* not 0: an errno, and nothing else is set */
+	char object[SIVP_NAME_LEN];	/* in the channel */
 };
 
 /* One line to stderr by write(2), "sivshmem: ..." */
 void shim_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-enum shim_route shim_route(const char *given, struct shim_name *name);
+enum shim_kind { SHIM_MEMORY, SHIM_SEMAPHORE };
 
-/* As shm_open and shm_unlink: -1 with errno, and a line where it helps. */
-int shim_open(const struct shim_name *name, int oflag, mode_t mode);
+/*
+ * false: not ours, call the real function. A path counts if it is
+ * /dev/shm/NAME; it may be NULL, which the real function knows.
+ */
+bool shim_route(const char *function, const char *given, enum shim_kind kind,
+		struct shim_name *name);
+bool shim_route_path(const char *function, int dirfd, const char *path,
+		     struct shim_name *name);
+
+/*
+ * As shm_open and shm_unlink, for a name that is routed: -1 with errno, and a
+ * line where it helps. *created, if not NULL: no one else has seen it yet.
+ */
+int shim_open(const struct shim_name *name, int oflag, mode_t mode, bool *created);
 int shim_unlink(const struct shim_name *name);
 
 /* Non-zero once this process has opened an object in local mode. */

@@ -10,26 +10,16 @@ SHIM_EXPORT int shm_open(const char *given, int oflag, mode_t mode)
 {
 	struct shim_name name;
 
-	switch (shim_route(given, &name)) {
-	case SHIM_PASS:
+	if (!shim_route("shm_open", given, SHIM_MEMORY, &name))
 		return real_shm_open(given, oflag, mode);
-	case SHIM_CHANNEL:
-		return shim_open(&name, oflag, mode);
-	default:
-		return -1;
-	}
+	return shim_open(&name, oflag, mode, NULL);
 }
 
 SHIM_EXPORT int shm_unlink(const char *given)
 {
 	struct shim_name name;
 
-	switch (shim_route(given, &name)) {
-	case SHIM_PASS:
+	if (!shim_route("shm_unlink", given, SHIM_MEMORY, &name))
 		return real_shm_unlink(given);
-	case SHIM_CHANNEL:
-		return shim_unlink(&name);
-	default:
-		return -1;
-	}
+	return shim_unlink(&name);
 }

@@ -34,6 +34,23 @@ static const char *pick(const char *given, const char *variable,
 	return mapped ? mapped : fallback;
 }
 
+/* As the map file may say it. */
+static void print_rule(const struct sivshmem_map_rule *rule)
+{
+	printf("          %-24s -> channel %s", rule->pattern, rule->channel);
+	if (rule->name)
+		printf(" name=%s", rule->name);
+	if (rule->identity)
+		printf(" identity=%s", rule->identity);
+	if (rule->readonly)
+		printf(" readonly");
+	if (rule->unlink)
+		printf(" unlink=%s", rule->unlink == SIVSHMEM_UNLINK_NO ? "no" : "creator");
+	if (rule->wait)
+		printf(" wait=%u", rule->wait);
+	putchar('\n');
+}
+
 static int check_map(struct check *c)
 {
 	struct sivshmem_error e = { "" };
@@ -47,8 +64,7 @@ static int check_map(struct check *c)
 	m = c->map;
 	printf("map       %s\n", c->map_path);
 	for (i = 0; i < m->count; i++)
-		printf("          %-24s -> channel %s\n", m->rules[i].pattern,
-		       m->rules[i].channel);
+		print_rule(&m->rules[i]);
 	if (!m->count)
 		printf("          no map line: nothing is shared\n");
 	return EXIT_OK;
@@ -65,7 +81,7 @@ static void check_name(const struct check *c, const char *name)
 	rule = sivshmem_map_find(c->map, path);
 	if (rule)
 		printf("name      %s -> channel %s, object %s (%s:%u)\n", path,
-		       rule->channel, name, c->map_path, rule->line);
+		       rule->channel, rule->name ? rule->name : name, c->map_path, rule->line);
 	else
 		printf("name      %s -> not mapped: stays local\n", path);
 }

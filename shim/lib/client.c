@@ -200,10 +200,21 @@ static int open_object(struct sivshmem_session *s, const struct sivp_request *r,
 int sivshmem_open(struct sivshmem_session *s, const char *channel,
 		  const char *object, int oflag, mode_t mode, uint32_t *rights)
 {
+	struct sivp_result result;
+	int fd = sivshmem_open_result(s, channel, object, oflag, mode, &result);
+
+	if (fd >= 0 && rights)
+		*rights = result.rights;
+	return fd;
+}
+
+int sivshmem_open_result(struct sivshmem_session *s, const char *channel,
+			 const char *object, int oflag, mode_t mode,
+			 struct sivp_result *result)
+{
 	const int known = O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC;
 	struct sivp_request r = { .op = SIVP_OP_OPEN, .mode = mode & 0777 };
 	struct sivshmem_local entry = { 0 };
-	struct sivp_result result = { 0 };
 	int access = oflag & O_ACCMODE, rc, fd;
 
 	if ((oflag & ~known) || (access != O_RDONLY && access != O_RDWR))
@@ -218,11 +229,12 @@ int sivshmem_open(struct sivshmem_session *s, const char *channel,
 	rc = set_names(s, &r, channel, object);
 	if (rc)
 		return rc;
-	fd = open_object(s, &r, &result);
+	memset(result, 0, sizeof(*result));
+	fd = open_object(s, &r, result);
 	if (fd < 0)
 		return fd;
 	if (s->info.local) {
-		entry.grant = result.grant;
+		entry.grant = result->grant;
 		entry.rights = r.rights;
 		memcpy(entry.channel, r.channel, sizeof(entry.channel));
 		memcpy(entry.object, r.object, sizeof(entry.object));
@@ -232,9 +244,30 @@ int sivshmem_open(struct sivshmem_session *s, const char *channel,
 			return rc;
 		}
 	}
-	if (rights)
-		*rights = result.rights;
 	return fd;
+}
+
+int sivshmem_borrow(struct sivshmem_session *s, const char *channel,
+		    const char *object, bool write, uint64_t *grant)
+{
+	struct sivp_request r = { .op = SIVP_OP_OPEN };
+	struct sivp_result result = { 0 };
+	int rc = set_names(s, &r, channel, object), fd;
+
+	if (rc)
+		return rc;
+	r.rights = SIVSHMEM_RIGHT_READ | (write ? SIVSHMEM_RIGHT_WRITE : 0);
+	fd = open_object(s, &r, &result);
+	*grant = result.grant;
+	return fd;
+}
+
+void sivshmem_give_back(struct sivshmem_session *s, int fd, uint64_t grant)
+{
+	close(fd);
+	/* in a VM the kernel does it */
+	if (s->info.local)
+		release(s, grant);
 }
 
 int sivshmem_unlink(struct sivshmem_session *s, const char *channel,

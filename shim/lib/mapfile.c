@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,7 +12,8 @@
 #include "cert.h"
 
 #define SIZE_MAX_TEXT	262144
-#define WORDS_MAX	4
+#define WORDS_MAX	12
+#define WAIT_MAX	3600
 
 struct parser {
 	const char *path;
@@ -68,9 +68,92 @@ static int take_host(struct parser *p, char **w)
 	return set_once(p, &p->map->host, w[0]);
 }
 
+/* --- what may follow on a map line --- */
+
+static int option_identity(struct parser *p, struct sivshmem_map_rule *rule, const char *value)
+{
+	if (value[0] != '/')
+		return bad(p, "identity= wants an absolute path of a directory", value);
+	rule->identity = value;
+	return 0;
+}
+
+static int option_name(struct parser *p, struct sivshmem_map_rule *rule, const char *value)
+{
+	if (rule->pattern[rule->literal] || rule->pattern[0] != '/')
+		return bad(p, "name= wants a pattern without wildcards before it", rule->pattern);
+	if (!value[0] || strlen(value) >= SIVP_NAME_LEN || strpbrk(value, "/\177") ||
+	    !strcmp(value, ".") || !strcmp(value, ".."))
+		return bad(p, "name= wants an object's name, 1 to 63 bytes without slash", value);
+	rule->name = value;
+	return 0;
+}
+
+static int option_readonly(struct parser *p, struct sivshmem_map_rule *rule, const char *value)
+{
+	(void)p;
+	(void)value;
+	rule->readonly = true;
+	return 0;
+}
+
+static int option_unlink(struct parser *p, struct sivshmem_map_rule *rule, const char *value)
+{
+	if (!strcmp(value, "yes"))
+		rule->unlink = SIVSHMEM_UNLINK_YES;
+	else if (!strcmp(value, "no"))
+		rule->unlink = SIVSHMEM_UNLINK_NO;
+	else if (!strcmp(value, "creator"))
+		rule->unlink = SIVSHMEM_UNLINK_CREATOR;
+	else
+		return bad(p, "unlink= is yes, no or creator", value);
+	return 0;
+}
+
+static int option_wait(struct parser *p, struct sivshmem_map_rule *rule, const char *value)
+{
+	if (!value[0] || strlen(value) > 4 || value[strspn(value, "0123456789")] ||
+	    atoi(value) > WAIT_MAX)
+		return bad(p, "wait= is a number of seconds, at most 3600", value);
+	rule->wait = (unsigned int)atoi(value);
+	return 0;
+}
+
+static const struct option {
+	const char *name;
+	bool value;
+	int (*take)(struct parser *p, struct sivshmem_map_rule *rule, const char *value);
+} options[] = {
+	{ "identity", true, option_identity },
+	{ "name", true, option_name },
+	{ "readonly", false, option_readonly },
+	{ "unlink", true, option_unlink },
+	{ "wait", true, option_wait },
+};
+#define OPTIONS	(sizeof(options) / sizeof(*options))
+
+static int take_option(struct parser *p, struct sivshmem_map_rule *rule, const char *word)
+{
+	size_t length = strcspn(word, "="), i;
+	bool value = word[length] == '=';
+
+	for (i = 0; i < OPTIONS; i++) {
+		if (strlen(options[i].name) == length && options[i].value == value &&
+		    !strncmp(options[i].name, word, length))
+			break;
+	}
+	if (i == OPTIONS)
+		return bad(p, "expected identity=, name=, readonly, unlink= or wait= here", word);
+	if (rule->given & 1u << i)
+		return bad(p, "the option was given before; keep one of them", word);
+	rule->given |= 1u << i;
+	return options[i].take(p, rule, word + length + value);
+}
+
 static int take_map(struct parser *p, char **w)
 {
 	struct sivshmem_map_rule *rule;
+	int rc = 0;
 
 	if (w[0][0] != '/' && w[0][0] != '*')
 		return bad(p, "a pattern starts with '/' or '*', as in /name*", w[0]);
@@ -85,18 +168,21 @@ static int take_map(struct parser *p, char **w)
 	rule->channel = w[1];
 	rule->literal = (unsigned int)strcspn(w[0], "*?[\\");
 	rule->line = p->line;
-	return 0;
+	for (w += 2; *w && !rc; w++)
+		rc = take_option(p, rule, *w);
+	return rc;
 }
 
 static const struct word {
 	const char *name;
 	int values;
-	int (*take)(struct parser *p, char **values);
+	bool options;			/* may follow the values */
+	int (*take)(struct parser *p, char **values);	/* NULL ends them */
 } words[] = {
-	{ "identity", 1, take_identity },
-	{ "transport", 1, take_transport },
-	{ "host", 1, take_host },
-	{ "map", 2, take_map },
+	{ "identity", 1, false, take_identity },
+	{ "transport", 1, false, take_transport },
+	{ "host", 1, false, take_host },
+	{ "map", 2, true, take_map },
 };
 
 static int parse_line(struct parser *p, char *line)
@@ -113,12 +199,13 @@ static int parse_line(struct parser *p, char *line)
 	}
 	if (!n)
 		return 0;
+	w[n] = NULL;
 	for (i = 0; i < sizeof(words) / sizeof(*words); i++) {
 		if (strcmp(words[i].name, w[0]))
 			continue;
 		if (n - 1 < words[i].values)
 			return bad(p, "a value is missing after the last word", w[n - 1]);
-		if (n - 1 > words[i].values)
+		if (n - 1 > words[i].values && !words[i].options)
 			return bad(p, "one word too many", w[words[i].values + 1]);
 		return words[i].take(p, w + 1);
 	}

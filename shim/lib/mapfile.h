@@ -3,6 +3,7 @@
 #ifndef SIVSHMEM_LIB_MAPFILE_H
 #define SIVSHMEM_LIB_MAPFILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sivshmem/proto.h>
 #include "keyfile.h"
@@ -10,11 +11,24 @@
 #define SIVSHMEM_MAP_FILE	"/etc/sivshmem/shim.conf"
 #define SIVSHMEM_MAP_RULES	1024
 
+/* Whose unlink removes the name; that of others succeeds and does nothing. */
+enum sivshmem_map_unlink {
+	SIVSHMEM_UNLINK_YES,
+	SIVSHMEM_UNLINK_NO,
+	SIVSHMEM_UNLINK_CREATOR,
+};
+
 struct sivshmem_map_rule {
 	const char *pattern;		/* fnmatch(3), on "/name" */
 	const char *channel;
+	const char *identity;		/* NULL: that of the map */
+	const char *name;		/* the object's; NULL: as the program says */
 	unsigned int literal;		/* bytes before the first special one */
 	unsigned int line;
+	unsigned int wait;		/* seconds, for somebody to create it */
+	unsigned int given;		/* the options, a bit each */
+	enum sivshmem_map_unlink unlink;
+	bool readonly;
 };
 
 /* Strings are inside text, or NULL where the file does not say. */

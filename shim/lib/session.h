@@ -61,6 +61,17 @@ bool sivshmem_session_lost(int rc);
 /* Turn a lost connection or a timeout, met twice, into -EHOSTDOWN with a text. */
 int sivshmem_session_down(struct sivshmem_session *s, int rc);
 
+/* As sivshmem_open(), with all that the host answered. */
+int sivshmem_open_result(struct sivshmem_session *s, const char *channel,
+	const char *object, int oflag, mode_t mode, struct sivp_result *result);
+/*
+ * An fd of an object that exists, for a moment: in local mode a grant that is
+ * not given back keeps an unlinked object's memory until the session ends.
+ */
+int sivshmem_borrow(struct sivshmem_session *s, const char *channel,
+	const char *object, bool write, uint64_t *grant);
+void sivshmem_give_back(struct sivshmem_session *s, int fd, uint64_t grant);
+
 /* NULL: not a local object */
 struct sivshmem_local *sivshmem_local_find(const struct sivshmem_session *s,
 	const struct stat *st);
