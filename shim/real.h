@@ -6,6 +6,7 @@
 #ifndef SIVSHMEM_SHIM_REAL_H
 #define SIVSHMEM_SHIM_REAL_H
 
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -22,7 +23,7 @@
 	  (fd, mode, offset, length)) \
 	X(int, posix_fallocate, (int fd, off_t offset, off_t length), (fd, offset, length)) \
 	X(int, posix_fallocate64, (int fd, off64_t offset, off64_t length), (fd, offset, length)) \
-	REAL_PATHS(X) REAL_PATHS64(X)
+	REAL_PATHS(X) REAL_PATHS64(X) REAL_SEMAPHORES(X)
 
 /* paths; on x86-64 a variadic function takes its arguments as others do */
 #define REAL_PATHS(X) \
@@ -81,6 +82,13 @@
 	X(int, __fxstatat64, (int version, int dirfd, const char *path, struct stat64 *st, \
 			      int flags), (version, dirfd, path, st, flags)) \
 	X(int, truncate64, (const char *path, off64_t length), (path, length))
+
+/* sem_open is variadic too */
+#define REAL_SEMAPHORES(X) \
+	X(sem_t *, sem_open, (const char *name, int oflag, mode_t mode, unsigned int value), \
+	  (name, oflag, mode, value)) \
+	X(int, sem_close, (sem_t *sem), (sem)) \
+	X(int, sem_unlink, (const char *name), (name))
 
 /* Finds name, stores and returns it. Aborts when there is none but the shim's. */
 void *real_bind(_Atomic(void *) *slot, const char *name);
