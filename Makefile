@@ -69,7 +69,7 @@ $(BUILD)/libsivshmem-shim.so: $(call obj,$(shim_src)) $(BUILD)/libsivshmem.a shi
 
 $(BUILD)/sivshmem: $(call obj,$(cli_src)) $(BUILD)/libsivshmem.a
 	$(call say,LD,$@)
-	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ -lsodium -lbsd -ljansson
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ -lsodium -lbsd -ljansson -lelf
 
 $(BUILD)/sivshmem-ca: $(call obj,$(ca_src)) $(BUILD)/libsivshmem.a
 	$(call say,LD,$@)

@@ -23,7 +23,7 @@ in_world() {
 		sivshmem-cad.8 2
 		sivshmem-policy.5 1
 		sivshmem-shim.conf.5 1
-		sivshmem.1 2
+		sivshmem.1 3
 	L
 }
 
@@ -79,8 +79,12 @@ in_world() {
 		m.unlink()
 		P
 		eval "$(example sivshmem.1 2)"
+		eval "$(example sivshmem.1 3)"
 		grep psm_ /var/log/sivshmem/audit.jsonl'
+	has "map       /etc/sivshmem/shim.conf"
+	has "/frames                  -> channel camera name=cam0 readonly wait=5"
 	has "made 5000"
+	has "ok: dynamic, for x86-64 and glibc"
 	has '"event":"create","vm":"host","service":"tools/camera"'
 	has '"channel":"telemetry"'
 }

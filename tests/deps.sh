@@ -27,7 +27,7 @@ command -v dpkg-query >/dev/null || {
 for set in "$@"; do
 	case $set in
 	build)	need 'to build' gcc libc6-dev make pkg-config libsodium-dev libbsd-dev \
-			libconfig-dev libjansson-dev libseccomp-dev ;;
+			libconfig-dev libelf-dev libjansson-dev libseccomp-dev ;;
 	python)	need 'to run Python programs' python3 ;;
 	kmod)	need "to build the guest's kernel module" gcc make libc6-dev libelf1 kmod \
 			xz-utils ca-certificates debian-archive-keyring ;;

@@ -12,6 +12,7 @@ enum { EXIT_OK, EXIT_REFUSED, EXIT_USAGE, EXIT_SYSTEM };
 int cmd_run(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
 
 /* Say what is wrong and where to read on; returns EXIT_USAGE. */
 int cli_usage(const char *command, const char *format, ...)

@@ -18,6 +18,8 @@ static const struct command {
 	  "what is open, in this VM or on this host", cmd_status },
 	{ "check", "check [--map FILE] [--identity DIR] [--transport T] [--connect] [NAME...]",
 	  "read map and identity, show what maps where", cmd_check },
+	{ "doctor", "doctor PROG", "can the shim serve a program? look before you run it",
+	  cmd_doctor },
 };
 #define COMMANDS	(sizeof(commands) / sizeof(commands[0]))
 
