@@ -116,6 +116,7 @@ static const char *under_shm(const char *path)
 	return strncmp(path, "shm/", 4) ? NULL : skip(path + 4);
 }
 
+/* Costs two system calls. */
 static bool is_shm(int dirfd)
 {
 	struct stat shm, st;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -145,9 +146,33 @@ static void fork_child(void)
 		sivshmem_after_fork(h->session);
 }
 
+/* Whose memory this is: fork(2) wipes it, vfork(2) shows the parent's. */
+static pid_t *process;
+
+static void make_process(void)
+{
+	void *page = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED)
+		return;
+	madvise(page, (size_t)sysconf(_SC_PAGESIZE), MADV_WIPEONFORK);
+	process = page;
+	*process = getpid();
+}
+
 static __attribute__((constructor)) void start(void)
 {
+	make_process();
 	pthread_atfork(NULL, NULL, fork_child);
+}
+
+/* Its sessions would be left to the parent, which can't use them. */
+static bool vfork_child(void)
+{
+	if (process && !*process)
+		*process = getpid();
+	return process && *process != getpid();
 }
 
 /* false: this thread is inside already, by way of a signal handler */
@@ -219,9 +244,13 @@ int shim_enter(const struct shim_name *name, struct shim_section *s)
 		return name->denied;
 	if (!enter(s))
 		return EDEADLK;
-	rc = get_session(name->rule->identity, &s->session, text, sizeof(text));
+	rc = vfork_child() ? -EACCES :
+	     get_session(name->rule->identity, &s->session, text, sizeof(text));
 	if (!rc)
 		return 0;
+	if (!text[0])
+		snprintf(text, sizeof(text), "%s", rc != -EACCES ? "no session with the host" :
+			 "a child of vfork may not open shared memory; fork, or exec first");
 	rc = failed(name->function, name->given, rc, text);
 	leave(s, 0);
 	return rc;

@@ -453,3 +453,10 @@ if __name__ == "__main__":
         p.join()'
 	has "fork worked"
 }
+
+@test "names: before main, in signal handlers, threads that fork, and after vfork" {
+	run_x sh_ namestorm m-storm
+	has calm
+	has "a child of vfork may not open shared memory"
+	[ ! -e /dev/shm/m-storm-h ]
+}
