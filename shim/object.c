@@ -197,20 +197,13 @@ FILE *object_fopen(const struct shim_name *name, const char *mode)
 	return file;
 }
 
-static int leaves(const struct shim_name *name, const char *why)
+int object_rename(const struct shim_name *name)
 {
-	shim_say("%s(\"%.80s\"): %s", name->function, name->given, why);
-	errno = EXDEV;
-	return -1;
-}
-
-int object_rename(const struct shim_name *from, const struct shim_name *to)
-{
-	const struct shim_name *one = from ? from : to;
-
-	if (one->denied || (to && to->denied)) {
-		errno = one->denied ? one->denied : to->denied;
-		return -1;
+	errno = name->denied;
+	if (!name->denied) {
+		shim_say("%s(\"%.80s\"): an object of a channel keeps its name; copy it",
+			 name->function, name->given);
+		errno = EXDEV;
 	}
-	return leaves(one, "an object of a channel keeps its name; copy it");
+	return -1;
 }

@@ -19,7 +19,7 @@ int object_statx(const struct shim_name *name, int flags, unsigned int mask,
 int object_access(const struct shim_name *name, int mode);
 int object_truncate(const struct shim_name *name, off64_t length);
 int object_chmod(const struct shim_name *name, mode_t mode);
-/* NULL: that side is a path like any other */
-int object_rename(const struct shim_name *from, const struct shim_name *to);
+/* name: either side of it */
+int object_rename(const struct shim_name *name);
 
 #endif

@@ -39,3 +39,16 @@ void *real_bind(_Atomic(void *) *slot, const char *name)
 	errno = saved;
 	return f;
 }
+
+/* The first to call one may be a signal handler, where dlsym(3) may not be used. */
+static __attribute__((constructor)) void bind_paths(void)
+{
+	/* two copies of the shim: whoever calls one is told */
+	if (is_own(dlsym(RTLD_NEXT, "open")))
+		return;
+#define REAL_BIND(type, name, parameters, arguments) \
+	atomic_store_explicit(&real_slot_##name, dlsym(RTLD_NEXT, #name), memory_order_release);
+	REAL_PATHS(REAL_BIND)
+	REAL_PATHS64(REAL_BIND)
+#undef REAL_BIND
+}

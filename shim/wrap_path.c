@@ -47,7 +47,7 @@ static bool rename_ours(const char *function, int from_fd, const char *from,
 
 	if (!old_ours && !new_ours)
 		return false;
-	*rc = object_rename(old_ours ? &old : NULL, new_ours ? &new : NULL);
+	*rc = object_rename(old_ours ? &old : &new);
 	return true;
 }
 
