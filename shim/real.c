@@ -10,6 +10,10 @@
 
 #define REAL_SLOT(type, name, parameters, arguments) _Atomic(void *) real_slot_##name;
 REAL_FUNCTIONS(REAL_SLOT)
+#define REAL_SLOTS(type, name, parameters, arguments) \
+	_Atomic(void *) real_slot_new_##name, real_slot_old_##name;
+REAL_VERSIONED(REAL_SLOTS)
+#undef REAL_SLOTS
 #undef REAL_SLOT
 
 /* Two copies of the shim, or a strange linker: calling it would never end. */
@@ -21,10 +25,11 @@ static int is_own(void *f)
 	       there.dli_fbase == here.dli_fbase;
 }
 
-void *real_bind(_Atomic(void *) *slot, const char *name)
+void *real_bind(_Atomic(void *) *slot, const char *name, const char *version)
 {
 	int saved = errno;
-	void *f = dlsym(RTLD_NEXT, name), *librt;
+	void *f = version ? dlvsym(RTLD_NEXT, name, version) : dlsym(RTLD_NEXT, name);
+	void *librt;
 
 	/* before glibc 2.34 they are librt's, which a plugin may have to itself */
 	if (!f) {
@@ -41,7 +46,7 @@ void *real_bind(_Atomic(void *) *slot, const char *name)
 }
 
 /* The first to call one may be a signal handler, where dlsym(3) may not be used. */
-static __attribute__((constructor)) void bind_paths(void)
+static __attribute__((constructor)) void bind_early(void)
 {
 	/* two copies of the shim: whoever calls one is told */
 	if (is_own(dlsym(RTLD_NEXT, "open")))
@@ -50,5 +55,7 @@ static __attribute__((constructor)) void bind_paths(void)
 	atomic_store_explicit(&real_slot_##name, dlsym(RTLD_NEXT, #name), memory_order_release);
 	REAL_PATHS(REAL_BIND)
 	REAL_PATHS64(REAL_BIND)
+	REAL_BIND(int, sem_post, , )
+	REAL_BIND(long, syscall, , )
 #undef REAL_BIND
 }

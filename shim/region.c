@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+#include "region.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "real.h"
+
+#define ROOM_FIRST	250		/* a page of them */
+
+struct region {
+	_Atomic uintptr_t start, end;
+};
+
+/* Sorted, none touching the next. A smaller one is left where it is: half as big. */
+struct table {
+	size_t room;
+	_Atomic size_t count;
+	struct region region[];
+};
+
+_Atomic uintptr_t shim_region_start;
+_Atomic size_t shim_region_span;
+
+static struct table *_Atomic table;
+static atomic_uint sequence;		/* odd: a writer is at work */
+static atomic_flag writing = ATOMIC_FLAG_INIT;
+
+/* --- readers --- */
+
+static bool search(const struct table *t, uintptr_t address)
+{
+	size_t low = 0, high = t ? atomic_load_explicit(&t->count, memory_order_relaxed) : 0;
+
+	if (t && high > t->room)
+		high = t->room;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (address < t->region[middle].start)
+			high = middle;
+		else if (address >= t->region[middle].end)
+			low = middle + 1;
+		else
+			return true;
+	}
+	return false;
+}
+
+bool shim_region_has(uintptr_t address)
+{
+	unsigned int before;
+	bool found;
+
+	do {
+		before = atomic_load(&sequence);
+		found = search(atomic_load(&table), address);
+	} while (before & 1 || atomic_load(&sequence) != before);
+	return found;
+}
+
+/* --- writers: with no signal between, whose handler would wait for ever --- */
+
+static void begin(sigset_t *old)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, old);
+	while (atomic_flag_test_and_set(&writing))
+		sched_yield();
+}
+
+static void end(const sigset_t *old)
+{
+	atomic_flag_clear(&writing);
+	pthread_sigmask(SIG_SETMASK, old, NULL);
+}
+
+static sigset_t fork_mask;
+
+static void fork_prepare(void)
+{
+	sigset_t old;
+
+	begin(&old);
+	fork_mask = old;
+}
+
+static void fork_done(void)
+{
+	sigset_t old = fork_mask;
+
+	end(&old);
+}
+
+static __attribute__((constructor)) void start(void)
+{
+	pthread_atfork(fork_prepare, fork_done, fork_done);
+}
+
+static void grow(void)
+{
+	struct table *old = table, *more;
+	size_t room = old ? old->room * 2 : ROOM_FIRST, i;
+
+	more = real_mmap(NULL, sizeof(*more) + room * sizeof(more->region[0]),
+			 PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (more == MAP_FAILED)
+		return;
+	more->room = room;
+	for (i = 0; old && i < old->count; i++) {
+		more->region[i].start = old->region[i].start;
+		more->region[i].end = old->region[i].end;
+	}
+	more->count = old ? old->count : 0;
+	atomic_store(&table, more);
+}
+
+static void move(struct table *t, size_t from, size_t to)
+{
+	t->region[to].start = t->region[from].start;
+	t->region[to].end = t->region[from].end;
+}
+
+static void insert(size_t at, uintptr_t start, uintptr_t end)
+{
+	struct table *t = table;
+	size_t i;
+
+	for (i = t->count; i > at; i--)
+		move(t, i - 1, i);
+	t->region[at].start = start;
+	t->region[at].end = end;
+	t->count++;
+}
+
+static void drop(size_t at)
+{
+	struct table *t = table;
+	size_t i;
+
+	t->count--;
+	for (i = at; i < t->count; i++)
+		move(t, i + 1, i);
+}
+
+/* there is room for one more */
+static void cut(uintptr_t start, uintptr_t end)
+{
+	struct table *t = table;
+	size_t i = 0;
+
+	while (t && i < t->count) {
+		struct region *r = &t->region[i];
+		uintptr_t r_end = r->end;
+
+		if (r_end <= start || r->start >= end) {
+			i++;
+		} else if (r->start < start) {
+			r->end = start;
+			if (r_end > end)
+				insert(i + 1, end, r_end);
+			i++;
+		} else if (r_end > end) {
+			r->start = end;
+			i++;
+		} else {
+			drop(i);
+		}
+	}
+}
+
+/* Never smaller while there are regions, so a reader between the two is not wrong. */
+static void widen(uintptr_t start, uintptr_t end)
+{
+	uintptr_t first = shim_region_start;
+	size_t span = shim_region_span;
+
+	if (!span) {
+		shim_region_start = start;
+		shim_region_span = end - start;
+		return;
+	}
+	if (start < first) {
+		shim_region_span = span += first - start;
+		shim_region_start = first = start;
+	}
+	if (end > first + span)
+		shim_region_span = end - first;
+}
+
+static uintptr_t page_up(uintptr_t address)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	return (address + page - 1) & ~(page - 1);
+}
+
+static void change(uintptr_t start, size_t length, bool add)
+{
+	uintptr_t stop = page_up(start + length);
+	int saved = errno;
+	struct table *t;
+	sigset_t old;
+	size_t at;
+
+	begin(&old);
+	t = table;
+	if (add ? !t || t->count + 2 > t->room : t && t->count + 1 > t->room)
+		grow();
+	t = table;
+	atomic_fetch_add(&sequence, 1);
+	if (t && t->count + 2 <= t->room) {
+		cut(start, stop);
+		for (at = 0; at < t->count && t->region[at].start < start; at++)
+			;
+		if (add) {
+			insert(at, start, stop);
+			widen(start, stop);
+		} else if (!t->count) {
+			shim_region_span = 0;
+		}
+	}
+	atomic_fetch_add(&sequence, 1);
+	end(&old);
+	errno = saved;
+}
+
+void shim_region_add(uintptr_t start, size_t length)
+{
+	change(start, length, true);
+}
+
+void shim_region_remove(uintptr_t start, size_t length)
+{
+	uintptr_t first = shim_region_start;
+	size_t span = shim_region_span;
+
+	if (span && start < first + span && page_up(start + length) > first)
+		change(start, length, false);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* What all synchronisation objects have in common: sleeping, waking, owners. */
+#include "sync.h"
+
+#include <errno.h>
+
+static __thread uint32_t self __attribute__((tls_model("initial-exec")));
+
+/* A child's thread is another one. */
+static void fork_child(void)
+{
+	self = 0;
+}
+
+static __attribute__((constructor)) void start(void)
+{
+	pthread_atfork(NULL, NULL, fork_child);
+}
+
+int shim_self(const void *p, uint32_t *id)
+{
+	int r = self ? 0 : sivshmem_word_owner(p, &self);
+
+	if (r)
+		self = 0;
+	*id = self;
+	return -r;
+}
+
+int shim_deadline_check(const struct shim_deadline *deadline)
+{
+	if (!deadline || !deadline->at)
+		return 0;
+	if (deadline->clock != CLOCK_REALTIME && deadline->clock != CLOCK_MONOTONIC)
+		return EINVAL;
+	return deadline->at->tv_nsec < 0 || deadline->at->tv_nsec >= 1000000000 ? EINVAL : 0;
+}
+
+static int sleep_on(const _Atomic uint32_t *word, uint32_t expected, unsigned int flags,
+		    const struct shim_deadline *deadline)
+{
+	const struct timespec *at = deadline ? deadline->at : NULL;
+	clockid_t clock = at ? deadline->clock : CLOCK_MONOTONIC;
+	int r;
+
+	if (at && at->tv_sec < 0)	/* long ago, which the kernel takes for an error */
+		return ETIMEDOUT;
+	r = -sivshmem_word_wait(word, expected, flags, ~0u, clock, at);
+	return r == EAGAIN ? 0 : r;
+}
+
+int shim_sleep(const _Atomic uint32_t *word, uint32_t expected, unsigned int flags,
+	       const struct shim_deadline *deadline)
+{
+	int r = sleep_on(word, expected, flags, deadline);
+
+	return r == EINTR ? 0 : r;
+}
+
+int shim_sleep_cancelable(const _Atomic uint32_t *word, uint32_t expected,
+			  const struct shim_deadline *deadline)
+{
+	int r, type, ignored;
+
+	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
+	r = sleep_on(word, expected, 0, deadline);
+	pthread_setcanceltype(type, &ignored);
+	return r;
+}
+
+void shim_wake(const _Atomic uint32_t *word, unsigned int count)
+{
+	sivshmem_word_wake(word, count, 0, ~0u);
+}
+
+void shim_wake_stale(const _Atomic uint32_t *word, unsigned int count)
+{
+	sivshmem_word_wake(word, count, SIVSHMEM_WORD_STALE, ~0u);
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Read-write locks. Readers and writers sleep on event counts of their own, so
+ * that an unlock wakes one writer, or the readers.
+ */
+#include "sync.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+struct rwlock {
+	_Atomic uint32_t state;		/* WRITER, or how many readers */
+	_Atomic uint32_t read_events, write_events;
+	_Atomic uint32_t readers_wait, writers_wait;
+	uint32_t unused[7];
+	uint32_t preference;		/* where glibc's initialisers have it */
+};
+_Static_assert(offsetof(struct rwlock, preference) == 48 &&
+	       sizeof(struct rwlock) <= sizeof(pthread_rwlock_t), "layout");
+
+#define WRITER		0x80000000u
+#define READERS_MAX	0x7fffffffu
+#define TURN_MS		1000		/* a writer that waits longer may be dead */
+
+static struct rwlock *of(pthread_rwlock_t *lock)
+{
+	return (struct rwlock *)lock;
+}
+
+int shim_rwlock_init(pthread_rwlock_t *lock, const pthread_rwlockattr_t *attributes)
+{
+	int preference = PTHREAD_RWLOCK_PREFER_READER_NP;
+
+	if (attributes)
+		pthread_rwlockattr_getkind_np(attributes, &preference);
+	memset(lock, 0, sizeof(*lock));
+	of(lock)->preference = (uint32_t)preference;
+	return 0;
+}
+
+int shim_rwlock_destroy(pthread_rwlock_t *lock)
+{
+	return of(lock)->state ? EBUSY : 0;
+}
+
+static bool writers_first(const struct rwlock *l)
+{
+	return l->preference == PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP;
+}
+
+static void wake_writer(struct rwlock *l)
+{
+	if (!l->writers_wait)
+		return;
+	atomic_fetch_add(&l->write_events, 1);
+	shim_wake_stale(&l->write_events, 1);
+}
+
+static void wake_readers(struct rwlock *l)
+{
+	if (!l->readers_wait)
+		return;
+	atomic_fetch_add(&l->read_events, 1);
+	shim_wake_stale(&l->read_events, SHIM_EVERYBODY);
+}
+
+/* --- readers --- */
+
+/* 0, EAGAIN (too many), or EBUSY. */
+static int try_read(struct rwlock *l, bool regardless)
+{
+	uint32_t state = l->state;
+
+	for (;;) {
+		if (state & WRITER || (!regardless && writers_first(l) && l->writers_wait))
+			return EBUSY;
+		if (state == READERS_MAX)
+			return EAGAIN;
+		if (atomic_compare_exchange_weak(&l->state, &state, state + 1))
+			return 0;
+	}
+}
+
+static bool earlier(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec : a->tv_nsec < b->tv_nsec;
+}
+
+/*
+ * Sleep for readers who may be kept out only by writers that wait: not longer
+ * than a turn, since a writer that was killed never leaves. *turn: it is over.
+ */
+static int sleep_a_turn(struct rwlock *l, uint32_t events,
+			const struct shim_deadline *deadline, bool *turn)
+{
+	clockid_t clock = deadline && deadline->at ? deadline->clock : CLOCK_MONOTONIC;
+	struct timespec at;
+	struct shim_deadline end = { clock, &at };
+	int r;
+
+	clock_gettime(clock, &at);
+	at.tv_sec += TURN_MS / 1000;
+	if (deadline && deadline->at && earlier(deadline->at, &at))
+		return shim_sleep(&l->read_events, events, 0, deadline);
+	r = shim_sleep(&l->read_events, events, 0, &end);
+	*turn = r == ETIMEDOUT;
+	return *turn ? 0 : r;
+}
+
+int shim_rwlock_read(pthread_rwlock_t *lock, bool try, const struct shim_deadline *deadline)
+{
+	struct rwlock *l = of(lock);
+	bool turn = false;
+	uint32_t events;
+	int r, slept;
+
+	r = try_read(l, false);
+	if (r != EBUSY || try)
+		return r;
+	r = shim_deadline_check(deadline);
+	if (r)
+		return r;
+	atomic_fetch_add(&l->readers_wait, 1);
+	for (;;) {
+		events = l->read_events;
+		r = try_read(l, turn);
+		if (r != EBUSY)
+			break;
+		slept = writers_first(l) ? sleep_a_turn(l, events, deadline, &turn) :
+					   shim_sleep(&l->read_events, events, 0, deadline);
+		if (slept) {
+			r = slept;
+			break;
+		}
+	}
+	atomic_fetch_sub(&l->readers_wait, 1);
+	return r;
+}
+
+/* --- writers --- */
+
+static bool try_write(struct rwlock *l)
+{
+	uint32_t state = 0;
+
+	return atomic_compare_exchange_strong(&l->state, &state, WRITER);
+}
+
+int shim_rwlock_write(pthread_rwlock_t *lock, bool try, const struct shim_deadline *deadline)
+{
+	struct rwlock *l = of(lock);
+	uint32_t events;
+	int r;
+
+	if (try_write(l))
+		return 0;
+	if (try)
+		return EBUSY;
+	r = shim_deadline_check(deadline);
+	if (r)
+		return r;
+	atomic_fetch_add(&l->writers_wait, 1);
+	for (;;) {
+		events = l->write_events;
+		if (try_write(l))
+			break;
+		r = shim_sleep(&l->write_events, events, 0, deadline);
+		if (r)
+			break;
+	}
+	/* readers that it held off may go */
+	if (atomic_fetch_sub(&l->writers_wait, 1) == 1 && r && writers_first(l))
+		wake_readers(l);
+	return r;
+}
+
+int shim_rwlock_unlock(pthread_rwlock_t *lock)
+{
+	struct rwlock *l = of(lock);
+	uint32_t state = l->state, left;
+
+	do {
+		if (!state)
+			return EPERM;
+		left = state & WRITER ? 0 : state - 1;
+	} while (!atomic_compare_exchange_weak(&l->state, &state, left));
+	if (left)
+		return 0;
+	wake_writer(l);
+	if (state & WRITER)
+		wake_readers(l);
+	return 0;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* Unnamed semaphores, in the layout that glibc has had since 2.21. */
+#include "sync.h"
+
+#include <errno.h>
+#include <limits.h>
+
+struct sem {
+	_Atomic uint32_t value;
+	_Atomic uint32_t waiters;
+	uint32_t shared;		/* glibc has FUTEX_PRIVATE_FLAG here: not private */
+};
+
+#define SHARED	128u
+
+static struct sem *of(sem_t *sem)
+{
+	return (struct sem *)sem;
+}
+
+int shim_sem_init(sem_t *sem, unsigned int value)
+{
+	if (value > SEM_VALUE_MAX)
+		return EINVAL;
+	of(sem)->waiters = 0;
+	of(sem)->shared = SHARED;
+	of(sem)->value = value;
+	return 0;
+}
+
+static bool take(struct sem *s)
+{
+	uint32_t value = s->value;
+
+	while (value)
+		if (atomic_compare_exchange_weak(&s->value, &value, value - 1))
+			return true;
+	return false;
+}
+
+int shim_sem_trywait(sem_t *sem)
+{
+	return take(of(sem)) ? 0 : EAGAIN;
+}
+
+/* It may have been chosen for a unit that it will not take. */
+static void cancelled(void *arg)
+{
+	struct sem *s = arg;
+
+	atomic_fetch_sub(&s->waiters, 1);
+	if (s->value)
+		shim_wake(&s->value, 1);
+}
+
+static int sleep_until_taken(struct sem *s, const struct shim_deadline *deadline)
+{
+	int r = 0;
+
+	while (!r && !take(s))
+		r = shim_sleep_cancelable(&s->value, 0, deadline);
+	return r;
+}
+
+int shim_sem_wait(sem_t *sem, const struct shim_deadline *deadline)
+{
+	struct sem *s = of(sem);
+	int r;
+
+	pthread_testcancel();
+	if (take(s))
+		return 0;
+	r = shim_deadline_check(deadline);
+	if (r)
+		return r;
+	atomic_fetch_add(&s->waiters, 1);
+	pthread_cleanup_push(cancelled, s);
+	r = sleep_until_taken(s, deadline);
+	pthread_cleanup_pop(0);
+	atomic_fetch_sub(&s->waiters, 1);
+	return r;
+}
+
+int shim_sem_post(sem_t *sem)
+{
+	struct sem *s = of(sem);
+	uint32_t value = s->value;
+
+	do
+		if (value >= SEM_VALUE_MAX)
+			return EOVERFLOW;
+	while (!atomic_compare_exchange_weak(&s->value, &value, value + 1));
+	if (s->waiters)
+		shim_wake(&s->value, 1);
+	return 0;
+}
+
+int shim_sem_getvalue(sem_t *sem, int *value)
+{
+	*value = (int)(of(sem)->value & INT_MAX);
+	return 0;
+}
