@@ -37,7 +37,7 @@ ca_src := $(wildcard ca-host/ca.c ca-host/cmd_*.c ca-host/policy*.c)
 cad_src := $(filter-out ca-host/ca.c $(wildcard ca-host/cmd_*.c),$(wildcard ca-host/*.c))
 unit_src := $(wildcard tests/unit/*_test.c)
 tool_src := $(wildcard tests/shim/*.c tests/bench/*.c) tests/attack/upgrade.c \
-	tests/attack/hold.c
+	tests/attack/hold.c $(wildcard examples/classics/*.c)
 obj = $(1:%.c=$(BUILD)/obj/%.o)
 unit_bin := $(unit_src:tests/unit/%.c=$(BUILD)/unit/%)
 tool_bin := $(patsubst %.c,$(BUILD)/tools/%,$(notdir $(tool_src)))
