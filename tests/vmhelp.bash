@@ -31,7 +31,11 @@ channels = (
       { service = "t/maker";  rights = "rw,create"; },
       { service = "t/peer";   rights = "rw,create"; } ); },
   { name = "private"; quota = "1M"; members = (
-      { service = "t/maker";  rights = "rw,create"; } ); }
+      { service = "t/maker";  rights = "rw,create"; } ); },
+  { name = "three"; quota = "1M"; members = (
+      { service = "t/maker";  rights = "rw,create"; },
+      { service = "t/peer";   rights = "rw,create"; },
+      { service = "t/third";  rights = "rw,create"; } ); }
 );
 P
 }
@@ -54,6 +58,7 @@ map /nc-*      nocreate
 map /big-*     big
 map /private-* private
 map /psm_*     main
+map /t3-*      three
 map /nowhere*  nosuchchannel
 C
 	cp "$BUILD/sivshmem" "$BUILD/libsivshmem-shim.so" "$BUILD"/tools/* \
