@@ -13,6 +13,7 @@ teardown() { vm_note; }
 PRE=/m- PRE_THREE=/t3-
 one() { as a maker "$F/$1" "${@:2}"; }
 two() { as b peer "$F/$1" "${@:2}"; }
+remove() { as b peer rm "$@"; }
 three() { as c third "$F/$1" "${@:2}"; }
 kill_one() { kill -9 "$(cat "$W/a.pid")"; }
 
@@ -44,6 +45,16 @@ kill_one() { kill -9 "$(cat "$W/a.pid")"; }
 	printed c "$CONSUMED"
 	printed p "$PRODUCED"
 	classic_barrier
+}
+
+@test "classics: names that a killed run left can be removed by rm" {
+	start p one bounded_buffer /m-bounded_buffer produce 2000
+	wait_for 20 remove /dev/shm/sem.m-bounded_buffer-full
+	run_x in_vm a pkill -KILL bounded_buffer
+	run_x 1 two bounded_buffer /m-bounded_buffer produce 1
+	has "is there already"
+	run_x remove /dev/shm/sem.m-bounded_buffer-empty /dev/shm/m-bounded_buffer
+	classic_producer bounded_buffer
 }
 
 @test "classics: the whole VM of a robust mutex's holder is killed" { classic_robust; }
