@@ -25,6 +25,7 @@ struct table {
 
 _Atomic uintptr_t shim_region_start;
 _Atomic size_t shim_region_span;
+atomic_bool shim_region_mixed;
 
 static struct table *_Atomic table;
 static atomic_uint sequence;		/* odd: a writer is at work */
@@ -186,6 +187,7 @@ static void widen(uintptr_t start, uintptr_t end)
 		shim_region_span = end - start;
 		return;
 	}
+	shim_region_mixed = true;
 	if (start < first) {
 		shim_region_span = span += first - start;
 		shim_region_start = first = start;
@@ -224,6 +226,9 @@ static void change(uintptr_t start, size_t length, bool add)
 			widen(start, stop);
 		} else if (!t->count) {
 			shim_region_span = 0;
+			shim_region_mixed = false;
+		} else {
+			shim_region_mixed = true;
 		}
 	}
 	atomic_fetch_add(&sequence, 1);

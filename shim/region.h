@@ -11,20 +11,24 @@
 /* All regions are in [start, start + span), and little else; span 0: there are none. */
 extern _Atomic uintptr_t shim_region_start;
 extern _Atomic size_t shim_region_span;
+extern atomic_bool shim_region_mixed;	/* other memory lies between regions */
 
 /* Async-signal-safe, and leaves errno. */
 bool shim_region_has(uintptr_t address);
 
 static inline bool shim_region_near(uintptr_t address)
 {
-	return address - atomic_load_explicit(&shim_region_start, memory_order_relaxed) <
-	       atomic_load_explicit(&shim_region_span, memory_order_relaxed);
+	return address - atomic_load_explicit(&shim_region_start, memory_order_acquire) <
+	       atomic_load_explicit(&shim_region_span, memory_order_acquire);
 }
 
 /* The question of every wrapper: nothing but two loads for other memory. */
 static inline bool shim_in_channel(const void *p)
 {
-	return __builtin_expect(shim_region_near((uintptr_t)p), 0) &&
+	if (__builtin_expect(!shim_region_near((uintptr_t)p), 1))
+		return false;
+	/* read after the two above, and written before them */
+	return !atomic_load_explicit(&shim_region_mixed, memory_order_acquire) ||
 	       shim_region_has((uintptr_t)p);
 }
 

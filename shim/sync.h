@@ -5,8 +5,7 @@
  * they are the shim's own, since the C library's sleep in one kernel. All that
  * is read from one can be hostile: nothing follows but a wrong answer or a wait.
  *
- * Functions return 0 or a positive errno, as those of POSIX threads; those of
- * semaphores too. deadline NULL: for ever.
+ * Functions return as those of POSIX that they stand for. deadline NULL: for ever.
  */
 #ifndef SIVSHMEM_SHIM_SYNC_H
 #define SIVSHMEM_SHIM_SYNC_H
@@ -32,6 +31,9 @@ int shim_sleep(const _Atomic uint32_t *word, uint32_t expected, unsigned int fla
 /* The same, cancelled if the thread is; EINTR is said. */
 int shim_sleep_cancelable(const _Atomic uint32_t *word, uint32_t expected,
 			  const struct shim_deadline *deadline);
+/* What is long keeps its registers and its stack to itself: the short way stays short. */
+#define SHIM_SLOW	__attribute__((noinline))
+
 #define SHIM_EVERYBODY	0x7fffffffu
 void shim_wake(const _Atomic uint32_t *word, unsigned int count);
 void shim_wake_stale(const _Atomic uint32_t *word, unsigned int count);

@@ -128,26 +128,31 @@ int shim_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex,
 	return locked ? locked : r;
 }
 
-static int wake(struct cond *c, bool all)
+static SHIM_SLOW void wake(struct cond *c, uint32_t waiters, bool all)
 {
-	uint32_t waiters = c->waiters, due = c->due, more;
+	uint32_t due = c->due, more;
 
-	if (!waiters)
-		return 0;
 	do
 		more = all ? waiters : due < waiters ? due + 1 : due;
 	while (!atomic_compare_exchange_weak(&c->due, &due, more));
 	atomic_fetch_add(&c->events, 1);
 	shim_wake_stale(&c->events, all ? SHIM_EVERYBODY : 1);
-	return 0;
 }
 
 int shim_cond_signal(pthread_cond_t *cond)
 {
-	return wake(of(cond), false);
+	uint32_t waiters = of(cond)->waiters;
+
+	if (waiters)
+		wake(of(cond), waiters, false);
+	return 0;
 }
 
 int shim_cond_broadcast(pthread_cond_t *cond)
 {
-	return wake(of(cond), true);
+	uint32_t waiters = of(cond)->waiters;
+
+	if (waiters)
+		wake(of(cond), waiters, true);
+	return 0;
 }

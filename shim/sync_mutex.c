@@ -66,20 +66,23 @@ int shim_mutex_destroy(pthread_mutex_t *mutex)
 
 /* --- without owner --- */
 
-static int plain_lock(struct mutex *m, const struct shim_deadline *deadline)
+static SHIM_SLOW int plain_wait(struct mutex *m, const struct shim_deadline *deadline)
 {
-	uint32_t old = 0;
-	int r;
+	int r = shim_deadline_check(deadline);
 
-	if (atomic_compare_exchange_strong(&m->lock, &old, 1))
-		return 0;
-	r = shim_deadline_check(deadline);
 	while (!r) {
 		if (!atomic_exchange(&m->lock, 2))
 			return 0;
 		r = shim_sleep(&m->lock, 2, 0, deadline);
 	}
 	return r;
+}
+
+static int plain_lock(struct mutex *m, const struct shim_deadline *deadline)
+{
+	uint32_t old = 0;
+
+	return atomic_compare_exchange_strong(&m->lock, &old, 1) ? 0 : plain_wait(m, deadline);
 }
 
 static int plain_unlock(struct mutex *m)
@@ -150,7 +153,7 @@ static int wait_for_owner(struct mutex *m, uint32_t *old, const struct shim_dead
 	return shim_sleep(&m->lock, *old, flags, deadline);
 }
 
-static int owned_lock(struct mutex *m, const struct shim_deadline *deadline)
+static SHIM_SLOW int owned_lock(struct mutex *m, const struct shim_deadline *deadline)
 {
 	uint32_t id, old, waiters = 0;
 	int r = shim_self(m, &id);
@@ -180,7 +183,7 @@ static int owned_lock(struct mutex *m, const struct shim_deadline *deadline)
 	}
 }
 
-static int owned_trylock(struct mutex *m)
+static SHIM_SLOW int owned_trylock(struct mutex *m)
 {
 	static const struct timespec long_ago;
 	const struct shim_deadline now = { CLOCK_MONOTONIC, &long_ago };
@@ -200,7 +203,7 @@ static int owned_trylock(struct mutex *m)
 		inherited(m) : EBUSY;
 }
 
-static int owned_unlock(struct mutex *m)
+static SHIM_SLOW int owned_unlock(struct mutex *m)
 {
 	uint32_t id;
 	int r = shim_self(m, &id);
@@ -224,6 +227,12 @@ static int owned_unlock(struct mutex *m)
 
 /* --- any --- */
 
+/* The usual one, with no question left but whether it is free. */
+static bool is_normal(const struct mutex *m)
+{
+	return !(m->kind & ~KIND_SHARED);
+}
+
 static int usable(const struct mutex *m)
 {
 	if (m->kind < 0)
@@ -234,8 +243,11 @@ static int usable(const struct mutex *m)
 int shim_mutex_lock(pthread_mutex_t *mutex, const struct shim_deadline *deadline)
 {
 	struct mutex *m = of(mutex);
-	int r = usable(m);
+	int r;
 
+	if (is_normal(m))
+		return plain_lock(m, deadline);
+	r = usable(m);
 	if (r)
 		return r;
 	return has_owner(m) ? owned_lock(m, deadline) : plain_lock(m, deadline);
@@ -257,8 +269,11 @@ int shim_mutex_trylock(pthread_mutex_t *mutex)
 int shim_mutex_unlock(pthread_mutex_t *mutex)
 {
 	struct mutex *m = of(mutex);
-	int r = usable(m);
+	int r;
 
+	if (is_normal(m))
+		return plain_unlock(m);
+	r = usable(m);
 	if (r)
 		return r;
 	return has_owner(m) ? owned_unlock(m) : plain_unlock(m);

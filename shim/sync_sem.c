@@ -18,10 +18,16 @@ static struct sem *of(sem_t *sem)
 	return (struct sem *)sem;
 }
 
+static int fail(int error)
+{
+	errno = error;
+	return -1;
+}
+
 int shim_sem_init(sem_t *sem, unsigned int value)
 {
 	if (value > SEM_VALUE_MAX)
-		return EINVAL;
+		return fail(EINVAL);
 	of(sem)->waiters = 0;
 	of(sem)->shared = SHARED;
 	of(sem)->value = value;
@@ -40,7 +46,7 @@ static bool take(struct sem *s)
 
 int shim_sem_trywait(sem_t *sem)
 {
-	return take(of(sem)) ? 0 : EAGAIN;
+	return take(of(sem)) ? 0 : fail(EAGAIN);
 }
 
 /* It may have been chosen for a unit that it will not take. */
@@ -62,23 +68,24 @@ static int sleep_until_taken(struct sem *s, const struct shim_deadline *deadline
 	return r;
 }
 
-int shim_sem_wait(sem_t *sem, const struct shim_deadline *deadline)
+static SHIM_SLOW int wait_for_unit(struct sem *s, const struct shim_deadline *deadline)
 {
-	struct sem *s = of(sem);
-	int r;
+	int r = shim_deadline_check(deadline);
 
-	pthread_testcancel();
-	if (take(s))
-		return 0;
-	r = shim_deadline_check(deadline);
 	if (r)
-		return r;
+		return fail(r);
 	atomic_fetch_add(&s->waiters, 1);
 	pthread_cleanup_push(cancelled, s);
 	r = sleep_until_taken(s, deadline);
 	pthread_cleanup_pop(0);
 	atomic_fetch_sub(&s->waiters, 1);
-	return r;
+	return r ? fail(r) : 0;
+}
+
+int shim_sem_wait(sem_t *sem, const struct shim_deadline *deadline)
+{
+	pthread_testcancel();
+	return take(of(sem)) ? 0 : wait_for_unit(of(sem), deadline);
 }
 
 int shim_sem_post(sem_t *sem)
@@ -88,7 +95,7 @@ int shim_sem_post(sem_t *sem)
 
 	do
 		if (value >= SEM_VALUE_MAX)
-			return EOVERFLOW;
+			return fail(EOVERFLOW);
 	while (!atomic_compare_exchange_weak(&s->value, &value, value + 1));
 	if (s->waiters)
 		shim_wake(&s->value, 1);

@@ -11,14 +11,6 @@
 
 #define AT(clock, time)	(&(const struct shim_deadline){ (clock), (time) })
 
-static int minus(int error)
-{
-	if (!error)
-		return 0;
-	errno = error;
-	return -1;
-}
-
 static int thrd(int error)
 {
 	switch (error) {
@@ -107,17 +99,17 @@ VERSIONS(pthread_cond_timedwait);
 /* --- semaphores --- */
 
 SERVE(int, sem_init, (sem_t *s, int shared, unsigned int value), (s, shared, value),
-      s, minus(shim_sem_init(s, value)))
+      s, shim_sem_init(s, value))
 SERVE(int, sem_destroy, (sem_t *s), (s), s, 0)
-SERVE(int, sem_wait, (sem_t *s), (s), s, minus(shim_sem_wait(s, NULL)))
-SERVE(int, sem_trywait, (sem_t *s), (s), s, minus(shim_sem_trywait(s)))
+SERVE(int, sem_wait, (sem_t *s), (s), s, shim_sem_wait(s, NULL))
+SERVE(int, sem_trywait, (sem_t *s), (s), s, shim_sem_trywait(s))
 SERVE(int, sem_timedwait, (sem_t *s, const struct timespec *t), (s, t),
-      s, minus(shim_sem_wait(s, AT(CLOCK_REALTIME, t))))
+      s, shim_sem_wait(s, AT(CLOCK_REALTIME, t)))
 SERVE(int, sem_clockwait, (sem_t *s, clockid_t c, const struct timespec *t), (s, c, t),
-      s, minus(shim_sem_wait(s, AT(c, t))))
-SERVE(int, sem_post, (sem_t *s), (s), s, minus(shim_sem_post(s)))
+      s, shim_sem_wait(s, AT(c, t)))
+SERVE(int, sem_post, (sem_t *s), (s), s, shim_sem_post(s))
 SERVE(int, sem_getvalue, (sem_t *s, int *value), (s, value),
-      s, minus(shim_sem_getvalue(s, value)))
+      s, shim_sem_getvalue(s, value))
 
 /* --- read-write locks --- */
 
