@@ -142,6 +142,7 @@ check-vm:
 bench:
 	@tests/deps.sh build kmod vm
 	@$(MAKE) --no-print-directory all kmod-$(KERNEL) tools
+	@tests/kmod.sh $(KERNEL) $(BUILD)/bell-$(KERNEL) tests/bench/bell
 	@BUILD=$(abspath $(BUILD)) KERNEL=$(KERNEL) tests/bench/bench.py $(if $(QUICK),--quick)
 lint:
 	@tests/deps.sh build lint

@@ -58,6 +58,7 @@ class Bench:
     def __init__(self, keep):
         self.dir = tempfile.mkdtemp(prefix="sivshmem-bench.")
         self.keep, self.daemon, self.vms, self.results = keep, None, False, {}
+        self.bells = None
 
     def path(self, *p):
         return os.path.join(self.dir, *p)
@@ -76,8 +77,9 @@ class Bench:
             f.write("map /bench* bench\n")
         with open(self.path("local.conf"), "w") as f:
             f.write(f"transport unix:{self.path('run/local.sock')}\nmap /bench* local\n")
-        for t in ("pingpong", "membw", "openbench", "passthrough"):
+        for t in ("pingpong", "membw", "openbench", "passthrough", "syncbench", "wakebench"):
             shutil.copy(f"{BUILD}/tools/{t}", self.path("files"))
+        shutil.copy(f"{BUILD}/bell-{KERNEL}/bell.ko", self.path("files"))
         for b in ("sivshmem", "libsivshmem-shim.so"):
             shutil.copy(f"{BUILD}/{b}", self.path("files"))
         log = open(self.path("cad.log"), "w")
@@ -95,13 +97,21 @@ class Bench:
         self.vms = True
         with open(self.path("raw"), "wb") as f:
             f.truncate(RAW_SIZE)
+        sockets = {name: self.path(f"bell-{name}") for name in ("a", "b")}
+        self.bells = subprocess.Popen([sys.executable, f"{TOP}/tests/bench/bell_server.py",
+                                       *sockets.values()], stdout=subprocess.PIPE, text=True)
+        if self.bells.stdout.readline() != "ready\n":
+            raise SystemExit("bench: the server of the bare doorbells did not start")
         for name in ("a", "b"):
             args = json.loads(run(f"{BUILD}/sivshmem-ca", "--dir", self.path("ca"),
                                   "qemu-args", name, "--run-dir", self.path("run"), "--json"))
             args += ["-object", f"memory-backend-file,id=raw,share=on,size={RAW_SIZE},"
                      f"mem-path={self.path('raw')}",
                      "-device", "pcie-root-port,id=rawport,chassis=200,slot=200,pref64-reserve=1G",
-                     "-device", "ivshmem-plain,memdev=raw,bus=rawport"]
+                     "-device", "ivshmem-plain,memdev=raw,bus=rawport",
+                     "-chardev", f"socket,id=bell,path={sockets[name]}",
+                     "-device", "pcie-root-port,id=bellport,chassis=201,slot=201,pref64-reserve=1G",
+                     "-device", "ivshmem-doorbell,chardev=bell,vectors=1,bus=bellport"]
             print(f"bench: booting VM {name} ...", file=sys.stderr, flush=True)
             run(VM, "start", name, "--dir", self.dir, "--kernel", KERNEL,
                 "--files", self.path("files"),
@@ -122,10 +132,11 @@ class Bench:
         return run(*pre, *cmd)
 
     def raw_path(self, name):
-        """The resource2 of the one ivshmem device that no driver claimed."""
+        """The resource2 of the plain ivshmem device, known by its size."""
         out = self.guest(name, "sh", "-c",
                          "for d in /sys/bus/pci/devices/*; do "
                          '[ "$(cat $d/vendor)$(cat $d/device)" = 0x1af40x1110 ] && '
+                         f'[ "$(stat -c %s $d/resource2)" = {RAW_SIZE} ] && '
                          "[ ! -e $d/driver ] && echo 1 > $d/enable && echo $d/resource2; done; true",
                          shim=False).split()
         if len(out) != 1:
@@ -144,6 +155,35 @@ class Bench:
         if procs[0].returncode or procs[1].returncode:
             raise SystemExit("bench: pingpong failed")
         self.results["roundtrip_ns"] = json.loads(out)
+
+    def wake(self, batches, rounds):
+        procs = []
+        for name in ("a", "b"):
+            self.guest(name, "insmod", f"{F}/bell.ko", shim=False)
+            procs.append(self.guest(name, f"{F}/wakebench", name, str(batches), str(rounds),
+                                    "shm:/bench-wake", "/dev/bell", background=True, timeout=500))
+        out = procs[0].communicate(timeout=600)[0]
+        procs[1].communicate(timeout=60)
+        if procs[0].returncode or procs[1].returncode:
+            raise SystemExit("bench: wakebench failed")
+        self.results["wake_ns"] = json.loads(out)
+
+    def locks(self, runs):
+        """Private to the host, with and without the shim; then in a channel and beside it."""
+        got = {}
+        for _ in range(runs):
+            for key, shim in (("without", False), ("with", True)):
+                out = json.loads(self.host(f"{BUILD}/tools/syncbench", "shm:/other-s", shim=shim))
+                for call, s in out.items():
+                    got.setdefault(call, {}).setdefault(key, []).append(s["median"])
+        self.results["locks_private_ns"] = {
+            call: {"without": spread(v["without"]), "with": spread(v["with"]),
+                   "paired_difference": spread([w - o for w, o in zip(v["with"], v["without"])])}
+            for call, v in got.items()}
+
+    def locks_in_channel(self):
+        self.results["locks_channel_ns"] = json.loads(
+            self.guest("a", f"{F}/syncbench", "shm:/bench-sync", "shm:/other-sync"))
 
     def bandwidth(self, batches):
         out = self.guest("a", f"{F}/membw", str(batches), "shm:/bench-bw",
@@ -191,6 +231,8 @@ class Bench:
     def stop(self, ok):
         if self.vms:
             subprocess.run([VM, "stop-all", "--dir", self.dir], check=False)
+        if self.bells:
+            self.bells.kill()
         if self.daemon:
             self.daemon.terminate()
             self.daemon.wait(10)
@@ -213,6 +255,23 @@ def table(r):
         print("\nround trip between two VMs, polling (ns)")
         print(f"  channel   {show(t['secure'])}\n  raw       {show(t['raw'])}"
               f"\n  ratio     {show(t['paired_ratio'])}")
+    if "wake_ns" in r:
+        t = r["wake_ns"]
+        print("\nfrom sem_post in one VM to the end of sem_wait in the other, and from ringing a "
+              "bare doorbell to the end of a sleep (ns)")
+        print(f"  semaphore {show(t['secure'])}\n  doorbell  {show(t['raw'])}"
+              f"\n  ratio     {show(t['paired_ratio'])}")
+    if "locks_private_ns" in r:
+        print("\nuncontended, in memory that is no channel: without and with the shim (ns)")
+        for call, s in r["locks_private_ns"].items():
+            print(f"  {call:<7}without {s['without']['median']:>8.4g}  with "
+                  f"{s['with']['median']:>8.4g}  difference {show(s['paired_difference'])}")
+    if "locks_channel_ns" in r:
+        t = r["locks_channel_ns"]
+        print("\nuncontended, in a VM: in a channel, and the C library's own beside it (ns)")
+        for call, s in t["paired_ratio"].items():
+            print(f"  {call:<7}channel {t['first'][call]['median']:>8.4g}  C library "
+                  f"{t['second'][call]['median']:>8.4g}  ratio {show(s)}")
     if "bandwidth_MBps" in r:
         print("\nmemcpy in a VM, in and out (MB/s)")
         for b in r["bandwidth_MBps"]:
@@ -244,9 +303,12 @@ def main():
         b.setup()
         b.plain_open(3 if q else 30)
         b.passthrough(2 if q else 15)
+        b.locks(2 if q else 15)
         b.boot()
+        b.locks_in_channel()
         b.open_all(3 if q else 40)
         b.roundtrip(50 if q else 10000, 200)
+        b.wake(5 if q else 201, 100)
         b.bandwidth(5 if q else 201)
         b.results["kernel"], b.results["accel"] = KERNEL, run(VM, "accel").strip()
         with open(a.json + ".tmp", "w") as f:
