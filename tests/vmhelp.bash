@@ -47,7 +47,7 @@ vm_issue() {
 	sivshmem-ca --dir "$W/ca" issue "$@" --out "$W/files/$name" >/dev/null
 }
 
-# vm_files: what every guest gets
+# vm_files: what every guest gets, and $VM_FILES
 vm_files() {
 	mkdir -p "$W/files"
 	local s
@@ -62,7 +62,7 @@ map /t3-*      three
 map /nowhere*  nosuchchannel
 C
 	cp "$BUILD/sivshmem" "$BUILD/libsivshmem-shim.so" "$BUILD"/tools/* \
-		"$TOP"/examples/python/*.py "$TOP"/tests/shim/*.py "$W/files/"
+		"$TOP"/examples/python/*.py "$TOP"/tests/shim/*.py ${VM_FILES:+"$VM_FILES"} "$W/files/"
 }
 
 # vm_boot NAME [OPTION...]: boot a guest on the daemon
