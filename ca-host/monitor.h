@@ -71,6 +71,7 @@ struct object {
 	LIST_ENTRY(object) node;
 	const struct policy_channel *channel;
 	char name[SIVP_NAME_LEN];
+	char creator[SIVP_NAME_LEN];	/* the service */
 	uint64_t id, generation, size, change;
 	uint64_t pages;			/* that it holds */
 	uint32_t mode, uid, gid;
@@ -140,6 +141,9 @@ int store_open(struct session *session, const struct policy_channel *channel,
 	struct grant **grant, bool *created, const char **reason);
 int store_unlink(struct session *session, const struct policy_channel *channel,
 	const char *name, const char **reason);
+/* As rename(2): an object `to` is unlinked, unless `exclusive`. */
+int store_rename(struct session *session, const struct policy_channel *channel,
+	const char *from, const char *to, bool exclusive, const char **reason);
 int store_resize(struct grant *grant, uint64_t size, bool grow_only,
 	const char **reason);
 struct grant *store_grant(uint64_t id);

@@ -38,6 +38,7 @@ enum priv_op {
 	PRIV_AUTH,		/* judge a service's chain and signature */
 	PRIV_OPEN,
 	PRIV_UNLINK,
+	PRIV_RENAME,
 	PRIV_RESIZE,
 	PRIV_STAT,
 	PRIV_LOCK,
@@ -69,10 +70,11 @@ struct priv_request {
 			uint8_t eh[SIVP_KEY_LEN];	/* the worker's ephemeral key */
 		} sign;
 		struct sivp_auth_body auth;
-		struct {	/* OPEN and UNLINK */
+		struct {	/* OPEN, UNLINK and RENAME */
 			uint32_t oflag, rights, mode, pad;
 			char channel[SIVP_NAME_LEN];
 			char object[SIVP_NAME_LEN];
+			char to[SIVP_NAME_LEN];
 		} name;
 		struct {	/* RESIZE, STAT, RELEASE; session 0: by the kernel */
 			uint64_t grant, size;
@@ -104,6 +106,7 @@ struct priv_reply {
 		struct sivp_ready_body ready;	/* AUTH: all but binder */
 		struct {	/* OPEN, RESIZE, STAT; extents_count extents follow */
 			uint32_t created, pad;
+			char creator[SIVP_NAME_LEN];
 			struct sivring_grant grant;
 		} grant;
 		struct {	/* LOCK that found one in the way */

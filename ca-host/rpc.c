@@ -178,6 +178,7 @@ static void fill_grant(const struct grant *g)
 	const struct object *o = g->object;
 	struct sivring_grant *out = &reply->grant.grant;
 
+	memcpy(reply->grant.creator, o->creator, sizeof(reply->grant.creator));
 	out->grant = g->id;
 	out->rights = g->rights;
 	out->mode = o->mode;
@@ -259,6 +260,17 @@ static int do_unlink(struct session *s, const struct priv_request *q)
 	return r;
 }
 
+static int do_rename(struct session *s, const struct priv_request *q)
+{
+	const char *reason;
+	const struct policy_channel *c = channel_of(s, q->name.channel, &reason);
+	int r = c ? store_rename(s, c, q->name.object, q->name.to,
+				 q->name.oflag & SIVP_O_EXCL, &reason) : EACCES;
+
+	audit_name("rename", s, q, 0, r, reason);
+	return r;
+}
+
 /* A guest kernel speaks for its VM; a local process for its session alone. */
 static struct grant *grant_for(const struct domain *d, const struct priv_request *q)
 {
@@ -336,10 +348,13 @@ static int of_session(struct domain *d, const struct priv_request *q)
 	}
 	if (!s->service)
 		return EACCES;
-	if (!terminated(q->name.channel) || !terminated(q->name.object) ||
-	    !(q->name.rights & SIVSHMEM_RIGHT_READ || q->op == PRIV_UNLINK))
+	if (!terminated(q->name.channel) || !terminated(q->name.object))
 		return EINVAL;
-	return q->op == PRIV_OPEN ? do_open(s, q) : do_unlink(s, q);
+	if (q->op == PRIV_UNLINK)
+		return do_unlink(s, q);
+	if (q->op == PRIV_RENAME)
+		return terminated(q->name.to) ? do_rename(s, q) : EINVAL;
+	return q->name.rights & SIVSHMEM_RIGHT_READ ? do_open(s, q) : EINVAL;
 }
 
 static int dispatch(struct domain *d, const struct priv_request *q)
@@ -359,6 +374,7 @@ static int dispatch(struct domain *d, const struct priv_request *q)
 	case PRIV_AUTH:
 	case PRIV_OPEN:
 	case PRIV_UNLINK:
+	case PRIV_RENAME:
 		return of_session(d, q);
 	case PRIV_RESIZE:
 	case PRIV_STAT:

@@ -37,7 +37,9 @@ static bool well_formed(const struct sivp_request *r)
 {
 	return !r->pad && r->grow_only <= 1 &&
 	       wrequest_padded(r->channel, sizeof(r->channel)) &&
-	       wrequest_padded(r->object, sizeof(r->object));
+	       wrequest_padded(r->object, sizeof(r->object)) &&
+	       wrequest_padded(r->to, sizeof(r->to)) &&
+	       (r->op == SIVP_OP_RENAME || !r->to[0]);
 }
 
 static bool names_valid(const struct sivp_request *r)
@@ -60,6 +62,7 @@ static void put_names(struct priv_request *ask, const struct sivp_request *r)
 	ask->name.mode = r->mode;
 	memcpy(ask->name.channel, r->channel, sizeof(ask->name.channel));
 	memcpy(ask->name.object, r->object, sizeof(ask->name.object));
+	memcpy(ask->name.to, r->to, sizeof(ask->name.to));
 }
 
 static void put_grant(struct sivp_result *result, const struct priv_reply *reply)
@@ -72,6 +75,7 @@ static void put_grant(struct sivp_result *result, const struct priv_reply *reply
 	result->size = grant->object.size;
 	result->rights = grant->rights;
 	result->created = reply->grant.created;
+	memcpy(result->creator, reply->grant.creator, sizeof(result->creator));
 }
 
 static void run_open(struct worker *worker, struct wsession *session,
@@ -110,6 +114,19 @@ static void run_unlink(const struct wsession_link *link,
 	result->error = (uint32_t)worker_call(&ask)->error;
 }
 
+static void run_rename(const struct wsession_link *link,
+		       const struct sivp_request *r, struct sivp_result *result)
+{
+	struct priv_request ask = { .op = PRIV_RENAME, .session = link->id };
+
+	if (!names_valid(r) || !wrequest_object_valid(r->to) || r->oflag & ~SIVP_O_EXCL) {
+		result->error = EINVAL;
+		return;
+	}
+	put_names(&ask, r);
+	result->error = (uint32_t)worker_call(&ask)->error;
+}
+
 static void run_grant(enum priv_op op, const struct wsession_link *link,
 		      const struct sivp_request *r, struct sivp_result *result)
 {
@@ -139,6 +156,8 @@ int wrequest_run(struct worker *worker, struct wsession *session,
 		run_open(worker, session, request, result);
 	else if (request->op == SIVP_OP_UNLINK)
 		run_unlink(link, request, result);
+	else if (request->op == SIVP_OP_RENAME)
+		run_rename(link, request, result);
 	else if (request->op == SIVP_OP_RESIZE && worker->local)
 		run_grant(PRIV_RESIZE, link, request, result);
 	else if (request->op == SIVP_OP_RELEASE && worker->local)

@@ -196,6 +196,17 @@ void store_announce(const struct object *o, const struct domain *except)
 	}
 }
 
+/* A write past the end of a local object makes it longer, and nobody is asked. */
+static void look_at_size(struct object *o)
+{
+	struct stat st;
+
+	if (!is_local(o->channel) || fstat(o->memfd, &st))
+		return;
+	o->size = (uint64_t)st.st_size;
+	o->pages = pages_of(o->size);
+}
+
 static int resize(struct object *o, uint64_t size, const struct domain *by,
 		  const char **reason)
 {
@@ -266,6 +277,7 @@ static struct object *create(const struct session *s, const struct policy_channe
 		return NULL;
 	o->channel = channel;
 	strlcpy(o->name, name, sizeof(o->name));
+	strlcpy(o->creator, s->service->name, sizeof(o->creator));
 	o->memfd = is_local(channel) ? make_memfd(o) : -1;
 	if (is_local(channel) && o->memfd < 0) {
 		free(o);
@@ -308,6 +320,30 @@ int store_unlink(struct session *session, const struct policy_channel *channel,
 		return ENOENT;
 	o->unlinked = true;
 	drop_if_unused(o);
+	return 0;
+}
+
+int store_rename(struct session *session, const struct policy_channel *channel,
+		 const char *from, const char *to, bool exclusive, const char **reason)
+{
+	uint32_t rights = policy_rights(monitor.policy, channel, session->service);
+	struct object *o, *old;
+
+	if (!(rights & SIVSHMEM_RIGHT_CREATE)) {
+		*reason = rights ? "no right to create and unlink" : "not a member of the channel";
+		return EACCES;
+	}
+	o = find(channel, from);
+	old = find(channel, to);
+	if (!o)
+		return ENOENT;
+	if (old && exclusive)
+		return EEXIST;
+	if (old && old != o) {
+		old->unlinked = true;
+		drop_if_unused(old);
+	}
+	strlcpy(o->name, to, sizeof(o->name));
 	return 0;
 }
 
@@ -409,6 +445,12 @@ static int may_open(uint32_t policy, uint32_t rights, uint32_t oflag,
 	return 0;
 }
 
+static int empty(struct object *o, const struct domain *by, const char **reason)
+{
+	look_at_size(o);
+	return o->size ? resize(o, 0, by, reason) : 0;
+}
+
 int store_open(struct session *session, const struct policy_channel *channel,
 	       const char *name, uint32_t oflag, uint32_t rights, uint32_t mode,
 	       struct grant **grant, bool *created, const char **reason)
@@ -430,8 +472,8 @@ int store_open(struct session *session, const struct policy_channel *channel,
 	}
 	if (!o)
 		o = create(session, channel, name, mode);
-	else if ((oflag & SIVP_O_TRUNC) && o->size)
-		r = resize(o, 0, session->domain, reason);
+	else if (oflag & SIVP_O_TRUNC)
+		r = empty(o, session->domain, reason);
 	if (r || !o)
 		return r ? r : ENOMEM;
 	*grant = make_grant(session, o, effective(policy, rights));
@@ -450,6 +492,7 @@ int store_resize(struct grant *grant, uint64_t size, bool grow_only, const char 
 		*reason = "no right to resize";
 		return EACCES;
 	}
+	look_at_size(o);
 	if (size == o->size || (grow_only && size < o->size))
 		return 0;
 	return resize(o, size, grant->session->domain, reason);

@@ -197,13 +197,37 @@ FILE *object_fopen(const struct shim_name *name, const char *mode)
 	return file;
 }
 
-int object_rename(const struct shim_name *name)
+static bool same(const char *a, const char *b)
 {
-	errno = name->denied;
-	if (!name->denied) {
-		shim_say("%s(\"%.80s\"): an object of a channel keeps its name; copy it",
+	return a == b || (a && b && !strcmp(a, b));
+}
+
+/* Within one channel, by one identity; else mv(1) copies. */
+int object_rename(const struct shim_name *from, const struct shim_name *to, bool exclusive)
+{
+	const struct shim_name *name = from ? from : to;
+	struct shim_section s;
+	int rc;
+
+	if (name->denied || (to && to->denied)) {
+		errno = name->denied ? name->denied : to->denied;
+		return -1;
+	}
+	if (!from || !to || !same(from->rule->channel, to->rule->channel) ||
+	    !same(from->rule->identity, to->rule->identity)) {
+		shim_say("%s(\"%.80s\"): an object keeps to its channel; copy it",
 			 name->function, name->given);
 		errno = EXDEV;
+		return -1;
 	}
-	return -1;
+	if (shim_forbidden(from) || shim_forbidden(to))
+		return -1;
+	rc = shim_enter(from, &s);
+	if (rc) {
+		errno = rc;
+		return -1;
+	}
+	rc = sivshmem_rename(s.session, from->rule->channel, from->object, to->object, exclusive);
+	shim_leave(from, &s, rc);
+	return rc ? -1 : 0;
 }

@@ -19,7 +19,7 @@ int object_statx(const struct shim_name *name, int flags, unsigned int mask,
 int object_access(const struct shim_name *name, int mode);
 int object_truncate(const struct shim_name *name, off64_t length);
 int object_chmod(const struct shim_name *name, mode_t mode);
-/* name: either side of it */
-int object_rename(const struct shim_name *name);
+/* NULL: that side is no object. exclusive: not over another one. */
+int object_rename(const struct shim_name *from, const struct shim_name *to, bool exclusive);
 
 #endif

@@ -300,6 +300,25 @@ static void note_local(const struct sivshmem_session *session, int fd)
 	atomic_store_explicit(&shim_locals, 1, memory_order_release);
 }
 
+/* The host says who created it; what this service made itself is its own. */
+static bool expected(const char *peer, const struct shim_section *s,
+		     const struct sivp_result *result)
+{
+	return !strncmp(result->creator, peer, sizeof(result->creator)) ||
+	       !strncmp(result->creator, s->session->info.service, sizeof(result->creator));
+}
+
+static void refuse_peer(const struct shim_name *name, struct shim_section *s,
+			const struct sivp_result *result, int fd)
+{
+	char text[SIVSHMEM_ERROR_MAX];
+
+	sivshmem_give_back(s->session, fd, result->grant);
+	snprintf(text, sizeof(text), "%.63s created it, and its line of the map file expects %s",
+		 result->creator, name->rule->peer);
+	leave(s, failed(name->function, name->given, -EACCES, text));
+}
+
 static int open_once(const struct shim_name *name, int oflag, mode_t mode, bool *created)
 {
 	/* what else open(2) knows means nothing for memory */
@@ -314,6 +333,10 @@ static int open_once(const struct shim_name *name, int oflag, mode_t mode, bool 
 	}
 	rc = sivshmem_open_result(s.session, name->rule->channel, name->object, oflag & keep,
 				  oflag & O_CREAT ? mode & ~current_umask() : 0, &result);
+	if (rc >= 0 && name->rule->peer && !expected(name->rule->peer, &s, &result)) {
+		refuse_peer(name, &s, &result, rc);
+		return -1;
+	}
 	if (rc >= 0) {
 		note_local(s.session, rc);
 		if (name->rule->unlink == SIVSHMEM_UNLINK_CREATOR)

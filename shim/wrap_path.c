@@ -39,7 +39,7 @@ SHIM_EXPORT int remove(const char *path)
 
 /* true: one of both is ours; *rc is what came of it */
 static bool rename_ours(const char *function, int from_fd, const char *from,
-			int to_fd, const char *to, int *rc)
+			int to_fd, const char *to, unsigned int flags, int *rc)
 {
 	struct shim_name old, new;
 	bool old_ours = shim_route_path(function, from_fd, from, &old);
@@ -47,7 +47,12 @@ static bool rename_ours(const char *function, int from_fd, const char *from,
 
 	if (!old_ours && !new_ours)
 		return false;
-	*rc = object_rename(old_ours ? &old : &new);
+	if (flags & ~(unsigned int)RENAME_NOREPLACE) {
+		errno = EINVAL;
+		*rc = -1;
+		return true;
+	}
+	*rc = object_rename(old_ours ? &old : NULL, new_ours ? &new : NULL, flags);
 	return true;
 }
 
@@ -55,7 +60,7 @@ SHIM_EXPORT int rename(const char *from, const char *to)
 {
 	int rc;
 
-	if (!rename_ours("rename", AT_FDCWD, from, AT_FDCWD, to, &rc))
+	if (!rename_ours("rename", AT_FDCWD, from, AT_FDCWD, to, 0, &rc))
 		return real_rename(from, to);
 	return rc;
 }
@@ -64,7 +69,7 @@ SHIM_EXPORT int renameat(int from_fd, const char *from, int to_fd, const char *t
 {
 	int rc;
 
-	if (!rename_ours("renameat", from_fd, from, to_fd, to, &rc))
+	if (!rename_ours("renameat", from_fd, from, to_fd, to, 0, &rc))
 		return real_renameat(from_fd, from, to_fd, to);
 	return rc;
 }
@@ -74,7 +79,7 @@ SHIM_EXPORT int renameat2(int from_fd, const char *from, int to_fd, const char *
 {
 	int rc;
 
-	if (!rename_ours("renameat2", from_fd, from, to_fd, to, &rc))
+	if (!rename_ours("renameat2", from_fd, from, to_fd, to, flags, &rc))
 		return real_renameat2(from_fd, from, to_fd, to, flags);
 	return rc;
 }

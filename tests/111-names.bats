@@ -180,9 +180,54 @@ t() { sh_ shmtool "$@"; }
 	has "rename: EXDEV"
 	run_x 1 p rename "$D/plain" /dev/shm/m-u
 	has "rename: EXDEV"
+	run_x t open /m-t3 rwcx , truncate 77
+	run_x 1 p rename /dev/shm/m-t /dev/shm/priv-t
+	has "rename: EXDEV"
+	run_x p rename /dev/shm/m-t /dev/shm/m-t2
+	run_x 1 p stat /dev/shm/m-t
+	run_x 1 p rename /dev/shm/m-t /dev/shm/m-t2
+	has "rename: ENOENT"
+	run_x sh_ mv -n /dev/shm/m-t2 /dev/shm/m-t3
+	run_x p stat /dev/shm/m-t3
+	has "size 77"
+	# what was there is replaced, and who has it open keeps it
+	run_x sh_ mv /dev/shm/m-t2 /dev/shm/m-t3
+	run_x p stat /dev/shm/m-t3
+	has "size 4321"
+	run_x p rename /dev/shm/m-t3 /dev/shm/m-t
+	run_x 1 p rename /dev/shm/m-t /dev/shm/ro-t
+	has "rename: EACCES"
 	run_x sh_ mv /dev/shm/m-t "$D/moved"
 	[ "$(stat -c %s "$D/moved")" -eq 4321 ]
 	run_x 1 p stat /dev/shm/m-t
+}
+
+@test "paths: a shell writes over what it wrote, without a tail" {
+	run_x sh_ sh -c 'echo something long >/dev/shm/m-sh; echo b >/dev/shm/m-sh; cat /dev/shm/m-sh'
+	[ "$output" = b ]
+	run_x p unlink /dev/shm/m-sh
+}
+
+@test "map: peer= opens what that service created, and one's own" {
+	cat >"$D/map-peer" <<C
+transport unix:$D/run/local.sock
+identity $D/id/maker
+map /of-x  main name=from-x identity=$D/id/peer
+map /m-x   main name=from-x
+map /theirs main name=from-x peer=t/peer
+map /else  main name=from-x peer=t/reader
+C
+	export MAP=$D/map-peer
+	run_x t open /of-x rwcx , truncate 20
+	run_x t open /theirs rw , stat
+	has "size 20"
+	run_x 1 t open /else rw
+	has "t/peer created it, and its line of the map file expects t/reader"
+	has EACCES
+	run_x t unlink /of-x
+	run_x t open /m-x rwcx , truncate 30
+	run_x t open /theirs rw , stat
+	has "size 30"
 }
 
 @test "paths: other files are as without the shim" {

@@ -167,6 +167,7 @@ enum sivp_op {
 	SIVP_OP_UNLINK,
 	SIVP_OP_RESIZE,			/* local mode; in a VM ftruncate(2) does it */
 	SIVP_OP_RELEASE,		/* local mode: the grant is not used any more */
+	SIVP_OP_RENAME,			/* within the channel; oflag EXCL: not over another */
 };
 
 /* oflag bits of our own: Linux's differ between architectures */
@@ -185,6 +186,7 @@ struct sivp_request {
 	uint32_t pad;
 	char channel[SIVP_NAME_LEN];
 	char object[SIVP_NAME_LEN];
+	char to[SIVP_NAME_LEN];		/* RENAME: the new name; else empty */
 };
 
 /* error: 0 or a positive errno of Linux x86-64 */
@@ -194,6 +196,7 @@ struct sivp_result {
 	uint64_t grant, object, generation, size;
 	uint32_t rights;		/* what the grant allows, at most what was asked */
 	uint32_t created;
+	char creator[SIVP_NAME_LEN];	/* OPEN: the service that created the object */
 };
 
 /* a sealed request or result on the wire */
@@ -209,7 +212,7 @@ _Static_assert(sizeof(struct sivp_host_clear) == 72, "host clear");
 _Static_assert(sizeof(struct sivp_host) == 792, "host");
 _Static_assert(sizeof(struct sivp_auth) == 712, "auth");
 _Static_assert(sizeof(struct sivp_ready) == 120, "ready");
-_Static_assert(sizeof(struct sivp_request) == 168, "request");
-_Static_assert(sizeof(struct sivp_result) == 48, "result");
+_Static_assert(sizeof(struct sivp_request) == 232, "request");
+_Static_assert(sizeof(struct sivp_result) == 112, "result");
 
 #endif

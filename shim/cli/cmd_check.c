@@ -48,6 +48,8 @@ static void print_rule(const struct sivshmem_map_rule *rule)
 		printf(" unlink=%s", rule->unlink == SIVSHMEM_UNLINK_NO ? "no" : "creator");
 	if (rule->wait)
 		printf(" wait=%u", rule->wait);
+	if (rule->peer)
+		printf(" peer=%s", rule->peer);
 	putchar('\n');
 }
 

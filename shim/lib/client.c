@@ -280,6 +280,23 @@ int sivshmem_unlink(struct sivshmem_session *s, const char *channel,
 	return rc ? rc : call(s, &r, &result);
 }
 
+int sivshmem_rename(struct sivshmem_session *s, const char *channel,
+		    const char *object, const char *to, bool exclusive)
+{
+	struct sivp_request r = {
+		.op = SIVP_OP_RENAME, .oflag = exclusive ? SIVP_O_EXCL : 0,
+	};
+	struct sivp_result result;
+	int rc = set_names(s, &r, channel, to);
+
+	if (rc)
+		return rc;
+	memcpy(r.to, r.object, sizeof(r.to));
+	memset(r.object, 0, sizeof(r.object));
+	rc = set_names(s, &r, channel, object);
+	return rc ? rc : call(s, &r, &result);
+}
+
 /* --- sizes in local mode --- */
 
 /* The connection that gave the grant is gone: ask for the same object again. */

@@ -119,6 +119,14 @@ static int option_wait(struct parser *p, struct sivshmem_map_rule *rule, const c
 	return 0;
 }
 
+static int option_peer(struct parser *p, struct sivshmem_map_rule *rule, const char *value)
+{
+	if (!valid_name(value, SIVP_NAME_LEN))
+		return bad(p, "peer= is the name of a service", value);
+	rule->peer = value;
+	return 0;
+}
+
 static const struct option {
 	const char *name;
 	bool value;
@@ -129,6 +137,7 @@ static const struct option {
 	{ "readonly", false, option_readonly },
 	{ "unlink", true, option_unlink },
 	{ "wait", true, option_wait },
+	{ "peer", true, option_peer },
 };
 #define OPTIONS	(sizeof(options) / sizeof(*options))
 
@@ -143,7 +152,7 @@ static int take_option(struct parser *p, struct sivshmem_map_rule *rule, const c
 			break;
 	}
 	if (i == OPTIONS)
-		return bad(p, "expected identity=, name=, readonly, unlink= or wait= here", word);
+		return bad(p, "expected identity=, name=, readonly, unlink=, wait= or peer= here", word);
 	if (rule->given & 1u << i)
 		return bad(p, "the option was given before; keep one of them", word);
 	rule->given |= 1u << i;

@@ -64,6 +64,9 @@ int sivshmem_session_down(struct sivshmem_session *s, int rc);
 /* As sivshmem_open(), with all that the host answered. */
 int sivshmem_open_result(struct sivshmem_session *s, const char *channel,
 	const char *object, int oflag, mode_t mode, struct sivp_result *result);
+/* Within the channel, as rename(2); exclusive: -EEXIST for a name that is there. */
+int sivshmem_rename(struct sivshmem_session *s, const char *channel,
+	const char *object, const char *to, bool exclusive);
 /*
  * An fd of an object that exists, for a moment: in local mode a grant that is
  * not given back keeps an unlinked object's memory until the session ends.

@@ -195,7 +195,7 @@ static void open_tells_the_kernel_first(void)
 	const struct sivp_request request = {
 		.op = SIVP_OP_OPEN, .rights = 3, .channel = "camera", .object = "cam0",
 	};
-	uint8_t record[8 + sizeof(request) + 16], answer_record[8 + 48 + 16];
+	uint8_t record[8 + sizeof(request) + 16], answer_record[8 + sizeof(struct sivp_result) + 16];
 	struct sivshmem_keys keys;
 	struct sivp_result result;
 
