@@ -63,12 +63,13 @@ static void ring(const struct siv_wake *k, u32 vm)
 }
 
 /* Locked in a guest of one processor too: the other side is another machine. */
-static void add_pending(u32 *pending, u32 count)
+static void add_pending(u64 *pending, u32 count, u32 bitset)
 {
-	u32 old = READ_ONCE(*pending), seen, new;
+	u64 old = READ_ONCE(*pending), seen, new;
 
 	for (;;) {
-		new = old + count < old ? U32_MAX : old + count;
+		new = min_t(u64, (u64)lower_32_bits(old) + count, U32_MAX) |
+			(u64)(upper_32_bits(old) | bitset) << 32;
 		seen = sync_cmpxchg(pending, old, new);
 		if (seen == old)
 			return;
@@ -77,7 +78,7 @@ static void add_pending(u32 *pending, u32 count)
 }
 
 /* How many threads may wake of it. */
-static u32 wake_others(struct siv_wake *k, unsigned int bucket, u32 count)
+static u32 wake_others(struct siv_wake *k, unsigned int bucket, u32 count, u32 bitset)
 {
 	u64 left = k->wakes;
 	u32 reached = 0;
@@ -91,7 +92,7 @@ static u32 wake_others(struct siv_wake *k, unsigned int bucket, u32 count)
 		left &= left - 1;
 		if (!waiters)
 			continue;
-		add_pending(&slot->pending[bucket], count);
+		add_pending(&slot->pending[bucket], count, bitset);
 		sync_set_bit(bucket, (unsigned long *)slot->dirty);
 		ring(k, vm);
 		reached = min_t(u64, INT_MAX, (u64)reached + min(count, waiters));
@@ -155,10 +156,9 @@ u32 siv_wake_up(struct siv_wake *k, const struct siv_sleeper *who, u32 count,
 
 	/* those here are nearer, but not the only ones */
 	more = (u32)atomic_inc_return(&k->turn) % EVERYBODY ? count - woken : count;
-	if (who->bitset != U32_MAX)
-		more = INT_MAX;		/* only they know their bits */
 	if (more && count)
-		woken = min_t(u64, INT_MAX, (u64)woken + wake_others(k, bucket, more));
+		woken = min_t(u64, INT_MAX,
+			      (u64)woken + wake_others(k, bucket, more, who->bitset));
 	return woken;
 }
 
@@ -186,7 +186,7 @@ static struct due *due_for(struct due *dues, unsigned int *count,
 }
 
 /* A peer's wake says bucket and number; first come those whose word has changed. */
-static void deliver(struct siv_wake *k, unsigned int bucket, u32 each)
+static void deliver(struct siv_wake *k, unsigned int bucket, u32 each, u32 bits)
 {
 	struct bucket *b = &k->bucket[bucket];
 	struct siv_sleeper *s, *next;
@@ -198,7 +198,7 @@ static void deliver(struct siv_wake *k, unsigned int bucket, u32 each)
 	spin_lock_irqsave(&b->lock, flags);
 	for (pass = 0; pass < 2; pass++) {
 		list_for_each_entry_safe(s, next, &b->sleepers, node) {
-			if (!pass && !stale(s))
+			if ((!pass && !stale(s)) || !(s->bitset & bits))
 				continue;
 			due = due_for(dues, &count, s, each);
 			if (due && !due->left)
@@ -221,9 +221,10 @@ static void take_pending(struct siv_wake *k)
 
 		while (dirty) {
 			unsigned int bucket = i * 64 + __ffs64(dirty);
+			u64 pending = xchg(&own->pending[bucket], 0);
 
 			dirty &= dirty - 1;
-			deliver(k, bucket, xchg(&own->pending[bucket], 0));
+			deliver(k, bucket, lower_32_bits(pending), upper_32_bits(pending));
 		}
 	}
 }

@@ -6,8 +6,8 @@
  *
  * A VM counts its sleepers in its own slot before they look at their word a
  * last time; who changed the word looks for counts after that. Where there is
- * one, it adds the wakes to `pending`, sets the bucket's bit in `dirty` (both
- * with locked instructions) and rings vector 0 of that VM. A bucket is the hash
+ * one, it adds the wakes and their bitset to `pending`, sets the bucket's bit in
+ * `dirty` (both with locked instructions) and rings vector 0 of that VM. A bucket is the hash
  * of object and offset: words that share one cost a spurious wake.
  *
  * All of it is hints, for any VM of the link can write it: a VM looks at its
@@ -28,13 +28,19 @@ struct sivwake_slot {
 	__u32 owned;			/* of them, those who wait for an owner */
 	__u32 pad1[15];
 	/* by the others; the slot's VM takes it back to 0 */
-	__u32 pending[SIVWAKE_BUCKETS];
+	__u64 pending[SIVWAKE_BUCKETS];	/* how many | bitset << 32 */
 	__u64 dirty[SIVWAKE_BUCKETS / 64];
 	__u32 died;			/* an owner of another VM: look at words */
-	__u32 pad2[487];
+	__u32 pad2[231];
 	/* by the slot's VM, and by the daemon when that VM is gone: odd = alive */
 	__u16 holders[SIVWAKE_HOLDERS];
 };
+
+#ifdef __KERNEL__
+static_assert(sizeof(struct sivwake_slot) == 20480, "slot");
+#else
+_Static_assert(sizeof(struct sivwake_slot) == 20480, "slot");
+#endif
 
 static inline unsigned int sivwake_bucket(__u64 object, __u64 offset)
 {
