@@ -8,6 +8,7 @@ LIBDIR ?= $(PREFIX)/lib
 MANDIR ?= $(PREFIX)/share/man
 PKG_CONFIG ?= pkg-config
 CFLAGS ?= -O2 -g
+CXXFLAGS ?= -O2
 KERNEL ?= 6.1
 KERNELS ?= $(KERNEL) 6.12
 
@@ -40,7 +41,8 @@ tool_src := $(wildcard tests/shim/*.c tests/bench/*.c) tests/attack/upgrade.c \
 	tests/attack/hold.c $(wildcard examples/classics/*.c)
 obj = $(1:%.c=$(BUILD)/obj/%.o)
 unit_bin := $(unit_src:tests/unit/%.c=$(BUILD)/unit/%)
-tool_bin := $(patsubst %.c,$(BUILD)/tools/%,$(notdir $(tool_src)))
+tool_cxx := $(wildcard examples/*/*.cpp examples/*.cpp)
+tool_bin := $(addprefix $(BUILD)/tools/,$(basename $(notdir $(tool_src) $(tool_cxx))))
 
 .PHONY: all kmod demo demo-local check check-local check-vm bench lint install \
 	uninstall clean help tools unit
@@ -107,7 +109,15 @@ $(BUILD)/tools/$(basename $(notdir $(1))): $(1)
 	$$(Q)$$(CC) -std=gnu17 -D_GNU_SOURCE -MMD -MP $$(warn) $$(CFLAGS) -o $$@ $$< \
 		-lrt -lm -pthread
 endef
+define tool_cxx_rule
+$(BUILD)/tools/$(basename $(notdir $(1))): $(1)
+	@mkdir -p $$(@D)
+	$$(call say,CXX,$$<)
+	$$(Q)$$(CXX) -std=gnu++20 -MMD -MP -Wall -Wextra $$(if $$(CI),-Werror) \
+		$$(CXXFLAGS) -o $$@ $$< -lrt -pthread
+endef
 $(foreach t,$(tool_src),$(eval $(call tool_rule,$(t))))
+$(foreach t,$(tool_cxx),$(eval $(call tool_cxx_rule,$(t))))
 tools: $(tool_bin) $(BUILD)/tools/rogue $(BUILD)/tools/waittool
 
 # A client that breaks the rules, and one of the native API: they have the library.
@@ -128,19 +138,19 @@ demo-local:
 	@BUILD=$(abspath $(BUILD)) examples/demo-local.sh
 
 check:
-	@tests/deps.sh build kmod vm test lint
+	@tests/deps.sh build kmod vm programs test lint
 	@$(MAKE) --no-print-directory all kmod unit tools
 	@BUILD=$(abspath $(BUILD)) KERNELS="$(KERNELS)" tests/run.sh unit local lint vm
 check-local:
-	@tests/deps.sh build test
+	@tests/deps.sh build programs test
 	@$(MAKE) --no-print-directory all unit tools
 	@BUILD=$(abspath $(BUILD)) tests/run.sh unit local
 check-vm:
-	@tests/deps.sh build kmod vm test
+	@tests/deps.sh build kmod vm programs test
 	@$(MAKE) --no-print-directory all kmod tools
 	@BUILD=$(abspath $(BUILD)) KERNELS="$(KERNELS)" tests/run.sh vm
 bench:
-	@tests/deps.sh build kmod vm
+	@tests/deps.sh build kmod vm programs
 	@$(MAKE) --no-print-directory all kmod-$(KERNEL) tools
 	@tests/kmod.sh $(KERNEL) $(BUILD)/bell-$(KERNEL) tests/bench/bell
 	@BUILD=$(abspath $(BUILD)) KERNEL=$(KERNEL) tests/bench/bench.py $(if $(QUICK),--quick)

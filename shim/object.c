@@ -202,24 +202,30 @@ static bool same(const char *a, const char *b)
 	return a == b || (a && b && !strcmp(a, b));
 }
 
-/* Within one channel, by one identity; else mv(1) copies. */
-int object_rename(const struct shim_name *from, const struct shim_name *to, bool exclusive)
+static int elsewhere(const struct shim_name *name)
 {
-	const struct shim_name *name = from ? from : to;
-	struct shim_section s;
-	int rc;
-
-	if (name->denied || (to && to->denied)) {
-		errno = name->denied ? name->denied : to->denied;
-		return -1;
-	}
-	if (!from || !to || !same(from->rule->channel, to->rule->channel) ||
-	    !same(from->rule->identity, to->rule->identity)) {
+	errno = name->denied;
+	if (!name->denied) {
 		shim_say("%s(\"%.80s\"): an object keeps to its channel; copy it",
 			 name->function, name->given);
 		errno = EXDEV;
-		return -1;
 	}
+	return -1;
+}
+
+/* Within one channel, by one identity; else mv(1) copies. */
+int object_rename(const struct shim_name *from, const struct shim_name *to, bool exclusive)
+{
+	struct shim_section s;
+	int rc;
+
+	if (!from || !to)
+		return elsewhere(from ? from : to);
+	if (from->denied || to->denied)
+		return elsewhere(from->denied ? from : to);
+	if (!same(from->rule->channel, to->rule->channel) ||
+	    !same(from->rule->identity, to->rule->identity))
+		return elsewhere(from);
 	if (shim_forbidden(from) || shim_forbidden(to))
 		return -1;
 	rc = shim_enter(from, &s);

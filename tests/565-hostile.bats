@@ -5,6 +5,7 @@
 
 load helpers
 load vmhelp
+load programs
 
 setup_file() {
 	"$TOP/tests/kmod.sh" "$SIVSHMEM_KERNEL" "$BUILD/scribble-$SIVSHMEM_KERNEL" \
@@ -14,31 +15,26 @@ setup_file() {
 teardown_file() { vm_end; }
 teardown() { vm_note; }
 
-sa() { as a maker "$F/synctool" "$@"; }
-sb() { as b peer "$F/synctool" "$@"; }
+end() {
+	local place=$1 service=maker
+	[ "$place" = a ] || service=peer
+	as "$place" "$service" "$F/$2" "${@:3}"
+}
 
 # attack OPTION...: c is at it for 15 seconds
 attack() {
 	in_vm c insmod "$F/scribble.ko" seconds=15 "$@"
 }
 
-# to and fro through two semaphores, a mutex and its condition
+# to and fro through two semaphores, then a condition
 rounds() {
-	local -a one=() two=()
-	local i
-	for i in 1 2 3 4; do
-		one+=(sem-post 64 sem-clock 128 20000)
-		two+=(sem-clock 64 20000 sem-post 128)
-	done
-	{ sb "$1" until 0 1 "${two[@]}" mutex-lock 192 set 0 2 cond-wait 256 192 mutex-unlock 192 \
-		>"$W/two" 2>&1 || true; } &
-	run_x sa "$1:4096" sem-init 64 0 sem-init 128 0 mutex-init 192 errorcheck cond-init 256 \
-		set 0 1 "${one[@]}" until 0 2 mutex-lock 192 cond-signal 256 mutex-unlock 192
-	wait
-	cat "$W/two"
-	[ "$(grep -c 'sem-clock ok' <<<"$output")" -eq 4 ]
-	[ "$(grep -c 'sem-clock ok' "$W/two")" -eq 4 ]
-	grep -q 'cond-wait ok' "$W/two"
+	local to='sem-post 64 , sem-clockwait 128 20000 ,' fro='sem-clockwait 64 20000 , sem-post 128 ,'
+	N=$1 sync "sem-init 64 0 , sem-init 128 0 , mutex-init 192 errorcheck , cond-init 256 ,
+		word 0 1 , $to $to $to $to spinuntil 4 2 , mutex-lock 192 , cond-signal 256 ,
+		mutex-unlock 192" \
+		"$fro $fro $fro $fro mutex-lock 192 , word 4 2 , cond-wait 256 192 , mutex-unlock 192" ||
+		return 1
+	! grep -v -- '-> 0$' "$BATS_TEST_TMPDIR/a" "$BATS_TEST_TMPDIR/b"
 }
 
 @test "hostile: hints that are wiped make wakes late, not lost" {
@@ -51,10 +47,10 @@ rounds() {
 	run_x in_vm c rmmod scribble
 	run_x attack noise=1
 	rounds /t3-noise
-	run_x sa /t3-noise2:4096 sem-init 0 0 sem-timed 0 1500 mutex-init 64 normal mutex-lock 64 \
-		mutex-timed 64 1500
-	has 'sem-timed ETIMEDOUT'
-	has 'mutex-timed ETIMEDOUT'
+	run_x end a synctool make /t3-noise2 4096 , sem-init 0 0 , sem-timedwait 0 1500 , \
+		mutex-init 64 normal , mutex-lock 64 , mutex-timedlock 64 1500
+	has 'sem-timedwait 0 -> -1 (ETIMEDOUT)'
+	has 'mutex-timedlock 64 -> 110 (ETIMEDOUT)'
 }
 
 @test "hostile: the kernels of the others had nothing to complain about" {

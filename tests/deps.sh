@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # deps.sh SET...: install the Debian packages that a make target needs and this
-# system has not. Sets: build python kmod vm test lint. Silent when all is there.
+# system has not. Sets: build python kmod vm programs test lint. Silent when all is there.
 set -eu
 missing='' reasons=''
 
@@ -33,9 +33,11 @@ for set in "$@"; do
 			xz-utils ca-certificates debian-archive-keyring ;;
 	vm)	need 'to run virtual machines' qemu-system-x86 busybox-static cpio kmod xz-utils \
 			gcc libc6-dev python3 jq iproute2 ;;
+	programs) need 'to build and run unmodified programs' g++ libc6-dev libboost-dev \
+			python3 strace ;;
 	test)	need 'to run the tests' bats jq python3 ;;
 	lint)	need 'for the static checks' cppcheck mandoc shellcheck git gcc ;;
-	*)	echo "deps.sh: no such set: '$set' (build python kmod vm test lint)" >&2
+	*)	echo "deps.sh: no such set: '$set' (build python kmod vm programs test lint)" >&2
 		exit 2 ;;
 	esac
 done

@@ -1,532 +1,428 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Synchronisation objects in shared memory, from the command line:
- * synctool NAME[:BYTES] OPERATION... BYTES: create it. Each operation prints
- * "operation result", ok or the name of an errno.
+ * synctool OP ARGS , OP ARGS , ...: a script of POSIX synchronisation on one
+ * shared object. It knows nothing of sivshmem: the tests run it in two VMs and
+ * without the shim, and the output must be the same.
  *
- *	mutex-init OFF normal|recursive|errorcheck|robust[-...]|inherit
- *	mutex-lock|try|unlock|consistent|destroy OFF, mutex-timed|clock OFF MS
- *	cond-init OFF, cond-wait|locked (after locking) OFF MUTEX, cond-timed|clock OFF MUTEX MS
- *	cond-signal|broadcast|destroy OFF
- *	sem-init OFF VALUE, sem-wait|try|post|get|destroy OFF, sem-timed|clock OFF MS
- *	rw-init OFF [writers], rw-rd|wr|tryrd|trywr|unlock|destroy OFF, rw-timedrd|timedwr OFF MS
- *	barrier-init OFF COUNT, barrier-wait|destroy OFF
- *	mtx-init OFF plain|recursive, mtx-lock|try|unlock OFF, mtx-timed OFF MS
- *	cnd-wait OFF MUTEX, cnd-timed OFF MUTEX MS, cnd-signal OFF
- *	futex-wait OFF VALUE [MS], futex-wake OFF COUNT, futex-requeue OFF COUNT VALUE
- *	futex-bits OFF VALUE BITS [MS], futex-wakebits OFF COUNT BITS
- *	set OFF VALUE, until OFF VALUE, add OFF VALUE, get OFF, sleep MS, say TEXT
- *	cancel MS OPERATION	run it in a thread that is cancelled after MS
- *	alarm MS [restart]	a signal, whose handler posts the semaphore of `alarm-posts OFF`
- *	fork OPERATION...	go on in a child, and return its status
- *	hold			until killed
+ * Each operation prints one line, `op offset -> result (name of the error)`,
+ * and the script goes on: whoever runs it compares the lines. What waits for a
+ * word or expects one ends the script with status 1 if that fails.
  */
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <linux/futex.h>
-#include <pthread.h>
-#include <semaphore.h>
 #include <signal.h>
-#include <stdbool.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
-#include <sys/wait.h>
-#include <threads.h>
 #include <time.h>
 #include <unistd.h>
+#include "synctool_ops.h"
 
-#define PATIENCE_S	40
+#define MOST	8
 
-static uint8_t *memory;
-static size_t size;
-static char **next;
-static sem_t *posts;
+struct call {
+	char *args[MOST];
+	const struct op *op;
+	pthread_t thread;
+	char line[200];
+	int cancelled, held;
+};
 
-static char *word(void)
+static const struct op {
+	const char *name;
+	enum kind kind;
+	int min, max;
+	long (*run)(char **a);
+} ops[] = {
+#define O(name, fn, kind, min, max) { name, kind, min, max, op_##fn }
+	O("mutex-init", mutex_init, RC, 1, 2), O("mutex-lock", mutex_lock, RC, 1, 1),
+	O("mutex-trylock", mutex_trylock, RC, 1, 1),
+	O("mutex-timedlock", mutex_timedlock, RC, 2, 2),
+	O("mutex-clocklock", mutex_clocklock, RC, 2, 2),
+	O("mutex-unlock", mutex_unlock, RC, 1, 1),
+	O("mutex-consistent", mutex_consistent, RC, 1, 1),
+	O("mutex-destroy", mutex_destroy, RC, 1, 1),
+	O("cond-init", cond_init, RC, 1, 2), O("cond-wait", cond_wait, RC, 2, 2),
+	O("cond-timedwait", cond_timedwait, RC, 3, 3),
+	O("cond-monowait", cond_monowait, RC, 3, 3),
+	O("cond-clockwait", cond_clockwait, RC, 3, 3),
+	O("cond-until", cond_until, RC, 4, 4), O("cond-signal", cond_signal, RC, 1, 1),
+	O("cond-broadcast", cond_broadcast, RC, 1, 1),
+	O("cond-destroy", cond_destroy, RC, 1, 1),
+	O("sem-open", sem_open, ERRNO, 2, 4), O("sem-close", sem_close, ERRNO, 1, 1),
+	O("sem-unlink", sem_unlink, ERRNO, 1, 1), O("sem-init", sem_init, ERRNO, 2, 2),
+	O("sem-wait", sem_wait, ERRNO, 1, 1), O("sem-trywait", sem_trywait, ERRNO, 1, 1),
+	O("sem-timedwait", sem_timedwait, ERRNO, 2, 2),
+	O("sem-clockwait", sem_clockwait, ERRNO, 2, 2),
+	O("sem-post", sem_post, ERRNO, 1, 1), O("sem-getvalue", sem_getvalue, ERRNO, 1, 1),
+	O("sem-destroy", sem_destroy, ERRNO, 1, 1),
+	O("rwlock-init", rwlock_init, RC, 1, 2), O("rwlock-rdlock", rwlock_rdlock, RC, 1, 1),
+	O("rwlock-wrlock", rwlock_wrlock, RC, 1, 1),
+	O("rwlock-tryrdlock", rwlock_tryrdlock, RC, 1, 1),
+	O("rwlock-trywrlock", rwlock_trywrlock, RC, 1, 1),
+	O("rwlock-timedrdlock", rwlock_timedrdlock, RC, 2, 2),
+	O("rwlock-timedwrlock", rwlock_timedwrlock, RC, 2, 2),
+	O("rwlock-clockrdlock", rwlock_clockrdlock, RC, 2, 2),
+	O("rwlock-clockwrlock", rwlock_clockwrlock, RC, 2, 2),
+	O("rwlock-unlock", rwlock_unlock, RC, 1, 1),
+	O("rwlock-destroy", rwlock_destroy, RC, 1, 1),
+	O("barrier-init", barrier_init, RC, 2, 2), O("barrier-wait", barrier_wait, RC, 1, 1),
+	O("barrier-destroy", barrier_destroy, RC, 1, 1),
+	O("spin-init", spin_init, RC, 1, 1), O("spin-lock", spin_lock, RC, 1, 1),
+	O("spin-trylock", spin_trylock, RC, 1, 1), O("spin-unlock", spin_unlock, RC, 1, 1),
+	O("mtx-init", mtx_init, C11, 2, 2), O("mtx-lock", mtx_lock, C11, 1, 1),
+	O("mtx-trylock", mtx_trylock, C11, 1, 1), O("mtx-timedlock", mtx_timedlock, C11, 2, 2),
+	O("mtx-unlock", mtx_unlock, C11, 1, 1), O("mtx-destroy", mtx_destroy, C11, 1, 1),
+	O("cnd-init", cnd_init, C11, 1, 1), O("cnd-wait", cnd_wait, C11, 2, 2),
+	O("cnd-timedwait", cnd_timedwait, C11, 3, 3), O("cnd-signal", cnd_signal, C11, 1, 1),
+	O("cnd-broadcast", cnd_broadcast, C11, 1, 1), O("cnd-destroy", cnd_destroy, C11, 1, 1),
+	O("futex-wait", futex_wait, ERRNO, 3, 4), O("futex-wake", futex_wake, ERRNO, 3, 3),
+	O("futex-wait-bitset", futex_wait_bitset, ERRNO, 4, 5),
+	O("futex-wake-bitset", futex_wake_bitset, ERRNO, 4, 4),
+	O("futex-requeue", futex_requeue, ERRNO, 5, 5),
+	O("futex-cmp-requeue", futex_cmp_requeue, ERRNO, 6, 6),
+};
+
+static double seconds(void)
 {
-	if (!*next)
-		errx(2, "an operation lacks a word");
-	return *next++;
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static long number(void)
+/* How long to wait for the other end: JOIN_SECONDS, or a minute. */
+static double patience(void)
 {
-	char *rest, *text = word();
-	long n = strtol(text, &rest, 0);
+	const char *s = getenv("JOIN_SECONDS");
 
-	if (*rest)
-		errx(2, "%s: not a number", text);
-	return n;
+	return seconds() + (s ? atof(s) : 60);
 }
 
-static bool more(void)
+static void nap(double end, const char *what)
 {
-	return *next && **next >= '0' && **next <= '9';
+	if (seconds() > end)
+		errx(1, "waited in vain for %s", what);
+	usleep(2000);
 }
 
-static void *at(void)
+static const char *error_name(enum kind kind, long rc, int error)
 {
-	size_t offset = (size_t)number();
-
-	if (offset >= size)
-		errx(2, "offset %zu is beyond the object", offset);
-	return memory + offset;
+	if (kind == C11)
+		return rc == thrd_success ? NULL : rc == thrd_busy ? "busy" :
+			rc == thrd_timedout ? "timedout" : rc == thrd_nomem ? "nomem" : "error";
+	if (kind == ERRNO)
+		return rc < 0 ? strerrorname_np(error) : NULL;
+	return rc == PTHREAD_BARRIER_SERIAL_THREAD ? "serial" :
+		rc ? strerrorname_np((int)rc) : NULL;
 }
 
-static const struct timespec *in(clockid_t clock)
+static void perform(struct call *c)
 {
-	static __thread struct timespec t;
-	long ms = number();
+	const char *name;
+	double start = seconds();
+	long rc, ms;
 
-	clock_gettime(clock, &t);
-	t.tv_sec += ms / 1000;
-	t.tv_nsec += ms % 1000 * 1000000;
-	t.tv_sec += t.tv_nsec / 1000000000;
-	t.tv_nsec %= 1000000000;
-	return &t;
+	asked_ms = 0;
+	errno = 0;
+	rc = c->op->run(c->args);
+	name = error_name(c->op->kind, rc, errno);
+	ms = (long)(1e3 * (seconds() - start)) + 1;
+	snprintf(c->line, sizeof(c->line), "%s %s -> %ld%s%s%s%s", c->op->name, c->args[0],
+		 rc, name ? " (" : "", name ? name : "", name ? ")" : "",
+		 name && strcasestr(name, "timedout") && ms < asked_ms ? " too early" : "");
 }
 
-static int from_errno(long r)
+static void parse(struct call *c, int n, char **words)
 {
-	return r < 0 ? errno : 0;
+	const struct op *o = ops, *end = ops + sizeof(ops) / sizeof(*ops);
+
+	memset(c, 0, sizeof(*c));
+	while (o < end && (!n || strcmp(o->name, words[0])))
+		o++;
+	if (o == end || n - 1 < o->min || n - 1 > o->max)
+		errx(2, "unknown operation or wrong arguments: %s", n ? words[0] : "none");
+	memcpy(c->args, words + 1, (size_t)(n - 1) * sizeof(*words));
+	c->op = o;
 }
 
-static int from_thrd(int r)
+/* make /NAME SIZE, join /NAME: this end makes the object, or waits for it */
+static void map(int fd, size_t size)
 {
-	static const int map[] = {
-		[thrd_success] = 0, [thrd_busy] = EBUSY, [thrd_error] = EINVAL,
-		[thrd_nomem] = ENOMEM, [thrd_timedout] = ETIMEDOUT,
-	};
-
-	return map[r];
+	base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (base == MAP_FAILED)
+		err(1, "mmap");
+	mapped = size;
+	close(fd);
 }
 
-/* --- groups; each returns 0 or an errno, or -1 for an operation that is not its --- */
-
-static int mutex_init(pthread_mutex_t *m)
+static void do_make(char **a)
 {
-	const char *type = word();
-	pthread_mutexattr_t a;
+	int fd = shm_open(a[0], O_RDWR | O_CREAT | O_EXCL, 0600);
 
-	pthread_mutexattr_init(&a);
-	pthread_mutexattr_setpshared(&a, PTHREAD_PROCESS_SHARED);
-	if (strstr(type, "recursive"))
-		pthread_mutexattr_settype(&a, PTHREAD_MUTEX_RECURSIVE);
-	if (strstr(type, "errorcheck"))
-		pthread_mutexattr_settype(&a, PTHREAD_MUTEX_ERRORCHECK);
-	if (strstr(type, "robust"))
-		pthread_mutexattr_setrobust(&a, PTHREAD_MUTEX_ROBUST);
-	if (strstr(type, "inherit"))
-		pthread_mutexattr_setprotocol(&a, PTHREAD_PRIO_INHERIT);
-	return pthread_mutex_init(m, &a);
+	if (fd < 0 || ftruncate(fd, number(a[1])))
+		err(1, "make %s", a[0]);
+	map(fd, (size_t)number(a[1]));
 }
 
-static int mutex(const char *op)
+static void do_join(char **a)
 {
-	pthread_mutex_t *m = at();
+	double end = patience();
+	struct stat st;
+	int fd;
 
-	if (!strcmp(op, "init"))
-		return mutex_init(m);
-	if (!strcmp(op, "lock"))
-		return pthread_mutex_lock(m);
-	if (!strcmp(op, "try"))
-		return pthread_mutex_trylock(m);
-	if (!strcmp(op, "timed"))
-		return pthread_mutex_timedlock(m, in(CLOCK_REALTIME));
-	if (!strcmp(op, "clock"))
-		return pthread_mutex_clocklock(m, CLOCK_MONOTONIC, in(CLOCK_MONOTONIC));
-	if (!strcmp(op, "unlock"))
-		return pthread_mutex_unlock(m);
-	if (!strcmp(op, "consistent"))
-		return pthread_mutex_consistent(m);
-	if (!strcmp(op, "destroy"))
-		return pthread_mutex_destroy(m);
-	return -1;
-}
-
-static int cond_init(pthread_cond_t *c)
-{
-	pthread_condattr_t a;
-
-	pthread_condattr_init(&a);
-	pthread_condattr_setpshared(&a, PTHREAD_PROCESS_SHARED);
-	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
-	return pthread_cond_init(c, &a);
-}
-
-static void unlock(void *m)
-{
-	/* it must be held here: an errorcheck mutex knows */
-	if (pthread_mutex_unlock(m))
-		puts("cleanup without the mutex");
-}
-
-static int cond_wait(pthread_cond_t *c, const char *op)
-{
-	pthread_mutex_t *m = at();
-	int r;
-
-	if (!strcmp(op, "locked"))
-		pthread_mutex_lock(m);
-	pthread_cleanup_push(unlock, m);
-	if (!strcmp(op, "wait") || !strcmp(op, "locked"))
-		r = pthread_cond_wait(c, m);
-	else if (!strcmp(op, "timed"))
-		r = pthread_cond_timedwait(c, m, in(CLOCK_MONOTONIC));
-	else
-		r = pthread_cond_clockwait(c, m, CLOCK_REALTIME, in(CLOCK_REALTIME));
-	pthread_cleanup_pop(0);
-	return r;
-}
-
-static int cond(const char *op)
-{
-	pthread_cond_t *c = at();
-
-	if (!strcmp(op, "init"))
-		return cond_init(c);
-	if (!strcmp(op, "signal"))
-		return pthread_cond_signal(c);
-	if (!strcmp(op, "broadcast"))
-		return pthread_cond_broadcast(c);
-	if (!strcmp(op, "destroy"))
-		return pthread_cond_destroy(c);
-	return cond_wait(c, op);
-}
-
-static int semaphore(const char *op)
-{
-	sem_t *s = at();
-	int value;
-
-	if (!strcmp(op, "init"))
-		return from_errno(sem_init(s, 1, (unsigned int)number()));
-	if (!strcmp(op, "wait"))
-		return from_errno(sem_wait(s));
-	if (!strcmp(op, "try"))
-		return from_errno(sem_trywait(s));
-	if (!strcmp(op, "timed"))
-		return from_errno(sem_timedwait(s, in(CLOCK_REALTIME)));
-	if (!strcmp(op, "clock"))
-		return from_errno(sem_clockwait(s, CLOCK_MONOTONIC, in(CLOCK_MONOTONIC)));
-	if (!strcmp(op, "post"))
-		return from_errno(sem_post(s));
-	if (!strcmp(op, "destroy"))
-		return from_errno(sem_destroy(s));
-	if (strcmp(op, "get"))
-		return -1;
-	sem_getvalue(s, &value);
-	printf("%d ", value);
-	return 0;
-}
-
-static int rw_init(pthread_rwlock_t *l)
-{
-	pthread_rwlockattr_t a;
-
-	pthread_rwlockattr_init(&a);
-	pthread_rwlockattr_setpshared(&a, PTHREAD_PROCESS_SHARED);
-	if (*next && !strcmp(*next, "writers")) {
-		next++;
-		pthread_rwlockattr_setkind_np(&a, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	for (;; nap(end, a[0])) {
+		fd = shm_open(a[0], O_RDWR, 0);
+		if (fd < 0 && errno != ENOENT)
+			err(1, "join %s", a[0]);
+		if (fd >= 0 && !fstat(fd, &st) && st.st_size)
+			break;
+		if (fd >= 0)
+			close(fd);
 	}
-	return pthread_rwlock_init(l, &a);
+	map(fd, (size_t)st.st_size);
 }
 
-static int rw(const char *op)
+static void do_unlink(char **a)
 {
-	pthread_rwlock_t *l = at();
-
-	if (!strcmp(op, "init"))
-		return rw_init(l);
-	if (!strcmp(op, "rd"))
-		return pthread_rwlock_rdlock(l);
-	if (!strcmp(op, "wr"))
-		return pthread_rwlock_wrlock(l);
-	if (!strcmp(op, "tryrd"))
-		return pthread_rwlock_tryrdlock(l);
-	if (!strcmp(op, "trywr"))
-		return pthread_rwlock_trywrlock(l);
-	if (!strcmp(op, "timedrd"))
-		return pthread_rwlock_timedrdlock(l, in(CLOCK_REALTIME));
-	if (!strcmp(op, "timedwr"))
-		return pthread_rwlock_timedwrlock(l, in(CLOCK_REALTIME));
-	if (!strcmp(op, "unlock"))
-		return pthread_rwlock_unlock(l);
-	if (!strcmp(op, "destroy"))
-		return pthread_rwlock_destroy(l);
-	return -1;
+	if (shm_unlink(a[0]))
+		err(1, "unlink %s", a[0]);
 }
 
-static int barrier(const char *op)
-{
-	pthread_barrier_t *b = at();
-	pthread_barrierattr_t a;
-	int r;
+/* word OFF VALUE, add OFF VALUE, expect OFF VALUE, spinuntil OFF VALUE */
+#define WORD(s)	AT(_Atomic uint32_t, s)
+static void do_word(char **a) { atomic_store(WORD(a[0]), (uint32_t)number(a[1])); }
+static void do_add(char **a) { atomic_fetch_add(WORD(a[0]), (uint32_t)number(a[1])); }
 
-	if (!strcmp(op, "init")) {
-		pthread_barrierattr_init(&a);
-		pthread_barrierattr_setpshared(&a, PTHREAD_PROCESS_SHARED);
-		return pthread_barrier_init(b, &a, (unsigned int)number());
-	}
-	if (!strcmp(op, "destroy"))
-		return pthread_barrier_destroy(b);
-	r = pthread_barrier_wait(b);
-	if (r == PTHREAD_BARRIER_SERIAL_THREAD)
-		fputs("serial ", stdout);
-	return r == PTHREAD_BARRIER_SERIAL_THREAD ? 0 : r;
+static void do_expect(char **a)
+{
+	uint32_t is = atomic_load(WORD(a[0]));
+
+	if (is != (uint32_t)number(a[1]))
+		errx(1, "expect %s %s: it is %u", a[0], a[1], is);
 }
 
-static int c11_mutex(const char *op)
+static void do_spinuntil(char **a)
 {
-	mtx_t *m = at();
+	double end = patience();
 
-	if (!strcmp(op, "init"))
-		return from_thrd(mtx_init(m, strcmp(word(), "plain") ? mtx_timed | mtx_recursive :
-								       mtx_timed));
-	if (!strcmp(op, "lock"))
-		return from_thrd(mtx_lock(m));
-	if (!strcmp(op, "try"))
-		return from_thrd(mtx_trylock(m));
-	if (!strcmp(op, "timed"))
-		return from_thrd(mtx_timedlock(m, in(CLOCK_REALTIME)));
-	return from_thrd(mtx_unlock(m));
+	while (atomic_load(WORD(a[0])) != (uint32_t)number(a[1]))
+		nap(end, "a word");
 }
 
-static int c11_cond(const char *op)
+/* zero OFF LENGTH, fill OFF LENGTH: bytes of 0, of 0xa5 */
+static void set(char **a, int byte)
 {
-	cnd_t *c = at();
-	mtx_t *m;
+	size_t n = (size_t)number(a[1]);
 
-	if (!strcmp(op, "signal"))
-		return from_thrd(cnd_signal(c));
-	m = at();
-	if (!strcmp(op, "wait"))
-		return from_thrd(cnd_wait(c, m));
-	return from_thrd(cnd_timedwait(c, m, in(CLOCK_REALTIME)));
+	memset(at(a[0], n), byte, n);
+}
+static void do_zero(char **a) { set(a, 0); }
+static void do_fill(char **a) { set(a, 0xa5); }
+
+static void do_sleep(char **a) { usleep((useconds_t)number(a[0]) * 1000); }
+static void do_print(char **a) { puts(a[0]); }
+
+static void do_die(char **a)
+{
+	(void)a;
+	fflush(stdout);
+	raise(SIGKILL);
 }
 
-static int woken(long r)
+static volatile sig_atomic_t handled;
+static sem_t *volatile to_post;
+
+static void on_alarm(int sig)
 {
-	if (r >= 0)
-		printf("%ld ", r);
-	return from_errno(r);
+	(void)sig;
+	handled = handled + 1;
+	if (to_post && sem_post(to_post))
+		_exit(3);
 }
 
-static int futex(const char *op)
+static void alarm_in(const char *ms, int flags)
 {
-	uint32_t *w = at(), value = (uint32_t)number();
-	struct timespec relative;
-	uint32_t bits;
-	long ms;
+	struct sigaction sa = { .sa_handler = on_alarm, .sa_flags = flags };
+	long n = number(ms);
 
-	if (!strcmp(op, "wake"))
-		return woken(syscall(SYS_futex, w, FUTEX_WAKE_PRIVATE, value, NULL, NULL, 0));
-	if (!strcmp(op, "requeue"))
-		return woken(syscall(SYS_futex, w, FUTEX_CMP_REQUEUE, value, (long)INT_MAX, w + 1,
-				     (uint32_t)number()));
-	if (!strcmp(op, "wakebits"))
-		return woken(syscall(SYS_futex, w, FUTEX_WAKE_BITSET, value, NULL, NULL,
-				     (uint32_t)number()));
-	if (!strcmp(op, "bits")) {
-		bits = (uint32_t)number();
-		return from_errno(syscall(SYS_futex, w, FUTEX_WAIT_BITSET, value,
-					  more() ? in(CLOCK_MONOTONIC) : NULL, NULL, bits));
-	}
-	if (!more())
-		return from_errno(syscall(SYS_futex, w, FUTEX_WAIT, value, NULL, NULL, 0));
-	ms = number();
-	relative = (struct timespec){ ms / 1000, ms % 1000 * 1000000 };
-	return from_errno(syscall(SYS_futex, w, FUTEX_WAIT_PRIVATE, value, &relative, NULL, 0));
+	handled = 0;
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &(struct itimerval){
+		.it_value = { n / 1000, n % 1000 * 1000 } }, NULL);
 }
 
-static int until(const uint32_t *w, uint32_t value)
+/* signal MS eintr|restart: a signal comes then, and its handler does nothing */
+static void do_signal(char **a)
 {
-	time_t end = time(NULL) + PATIENCE_S;
-
-	while (__atomic_load_n(w, __ATOMIC_SEQ_CST) != value) {
-		if (time(NULL) > end)
-			return ETIMEDOUT;
-		usleep(2000);
-	}
-	return 0;
+	to_post = NULL;
+	alarm_in(a[0], a[1][0] == 'r' ? SA_RESTART : 0);
 }
 
-static int plain_word(const char *op)
+static void do_handled(char **a)
 {
-	uint32_t *w = at();
-
-	if (!strcmp(op, "get")) {
-		printf("%u ", __atomic_load_n(w, __ATOMIC_SEQ_CST));
-		return 0;
-	}
-	if (!strcmp(op, "until"))
-		return until(w, (uint32_t)number());
-	if (!strcmp(op, "add"))
-		__atomic_add_fetch(w, (uint32_t)number(), __ATOMIC_SEQ_CST);
-	else
-		__atomic_store_n(w, (uint32_t)number(), __ATOMIC_SEQ_CST);
-	return 0;
+	(void)a;
+	printf("handled %d\n", (int)handled);
 }
 
-/* --- threads, signals, processes --- */
-
-static int operate(void);
-
-static void *in_thread(void *arg)
+/* post-in-handler SEM MS */
+static void do_post_in_handler(char **a)
 {
-	(void)arg;
-	operate();
+	to_post = sem_at(a[0]);
+	alarm_in(a[1], SA_RESTART);
+}
+
+static const struct command {
+	const char *name;
+	int args;
+	void (*run)(char **a);
+} commands[] = {
+	{ "make", 2, do_make },		{ "join", 1, do_join },
+	{ "unlink", 1, do_unlink },	{ "word", 2, do_word },
+	{ "add", 2, do_add },		{ "expect", 2, do_expect },
+	{ "spinuntil", 2, do_spinuntil }, { "zero", 2, do_zero },
+	{ "fill", 2, do_fill },		{ "sleep", 1, do_sleep },
+	{ "print", 1, do_print },	{ "die", 0, do_die },
+	{ "signal", 2, do_signal },	{ "handled", 0, do_handled },
+	{ "post-in-handler", 2, do_post_in_handler },
+};
+
+static void block_alarm(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGALRM);
+	pthread_sigmask(how, &set, NULL);
+}
+
+static void launch(struct call *c, void *(*fn)(void *))
+{
+	block_alarm(SIG_BLOCK);
+	if (pthread_create(&c->thread, NULL, fn, c))
+		errx(1, "pthread_create");
+	block_alarm(SIG_UNBLOCK);
+}
+
+/* start OP: in a thread of its own; finish: wait for all, print what they did */
+static struct call started[MOST];
+static int n_started;
+
+static void *thread_main(void *arg)
+{
+	perform(arg);
 	return NULL;
 }
 
-static int cancel(void)
+static void start(int n, char **words)
 {
-	long ms = number();
-	pthread_t t;
-	void *result;
-	int r;
-
-	r = pthread_create(&t, NULL, in_thread, NULL);
-	if (r)
-		return r;
-	usleep((useconds_t)ms * 1000);
-	pthread_cancel(t);
-	pthread_join(t, &result);
-	return result == PTHREAD_CANCELED ? ECANCELED : 0;
+	if (n_started == MOST)
+		errx(2, "at most %d threads", MOST);
+	parse(&started[n_started], n, words);
+	launch(&started[n_started++], thread_main);
 }
 
-static void on_alarm(int number_of)
+static void finish(void)
 {
-	(void)number_of;
-	if (posts)
-		sem_post(posts);
-}
+	int i;
 
-static int set_alarm(void)
-{
-	long ms = number();
-	struct itimerval when = { .it_value = { ms / 1000, ms % 1000 * 1000 } };
-	struct sigaction act = { .sa_handler = on_alarm };
-
-	if (*next && !strcmp(*next, "restart")) {
-		next++;
-		act.sa_flags = SA_RESTART;
+	for (i = 0; i < n_started; i++) {
+		pthread_join(started[i].thread, NULL);
+		puts(started[i].line);
 	}
-	return from_errno(sigaction(SIGALRM, &act, NULL) | setitimer(ITIMER_REAL, &when, NULL));
+	n_started = 0;
 }
 
-static int in_child(void)
+/* A cancelled cond-wait has its mutex again when the cleanup runs. */
+static void cleanup(void *arg)
 {
-	int status;
+	struct call *c = arg;
+	pthread_mutex_t *m = AT(pthread_mutex_t, c->args[1]);
 
+	c->held = pthread_mutex_trylock(m) == EBUSY && !pthread_mutex_unlock(m);
+}
+
+static void *cancelled_main(void *arg)
+{
+	struct call *c = arg;
+
+	if (strncmp(c->op->name, "cond-", 5)) {
+		perform(c);
+		return NULL;
+	}
+	pthread_mutex_lock(AT(pthread_mutex_t, c->args[1]));
+	pthread_cleanup_push(cleanup, c);
+	perform(c);
+	pthread_cleanup_pop(1);
+	return NULL;
+}
+
+/* cancel MS OP: in a thread, which is cancelled then; a cond-* locks its mutex */
+static void cancel(int n, char **words)
+{
+	struct call c;
+	void *end;
+
+	parse(&c, n - 1, words + 1);
+	launch(&c, cancelled_main);
+	usleep((useconds_t)number(words[0]) * 1000);
+	pthread_cancel(c.thread);
+	pthread_join(c.thread, &end);
+	printf("cancel %s %s -> %s%s\n", c.op->name, c.args[0],
+	       end == PTHREAD_CANCELED ? "cancelled" : c.line,
+	       strncmp(c.op->name, "cond-", 5) ? "" : c.held ? ", mutex held" :
+	       ", mutex not held");
+}
+
+static int command(int n, char **words)
+{
+	const struct command *c = commands, *end = c + sizeof(commands) / sizeof(*c);
+
+	while (c < end && (strcmp(c->name, words[0]) || c->args != n - 1))
+		c++;
+	if (c == end)
+		return 0;
+	c->run(words + 1);
+	return 1;
+}
+
+static void run(int n, char **words)
+{
+	struct call c;
+
+	if (!strcmp(words[0], "start")) {
+		start(n - 1, words + 1);
+	} else if (!strcmp(words[0], "finish")) {
+		finish();
+	} else if (!strcmp(words[0], "cancel") && n > 2) {
+		cancel(n - 1, words + 1);
+	} else if (!command(n, words)) {
+		parse(&c, n, words);
+		perform(&c);
+		puts(c.line);
+	}
 	fflush(stdout);
-	if (!fork())
-		return 0;
-	wait(&status);
-	exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
-}
-
-static int other(const char *op)
-{
-	if (!strcmp(op, "cancel"))
-		return cancel();
-	if (!strcmp(op, "alarm"))
-		return set_alarm();
-	if (!strcmp(op, "fork"))
-		return in_child();
-	if (!strcmp(op, "alarm-posts")) {
-		posts = at();
-		return 0;
-	}
-	if (!strcmp(op, "sleep")) {
-		usleep((useconds_t)number() * 1000);
-		return 0;
-	}
-	if (!strcmp(op, "hold"))
-		for (;;)
-			pause();
-	return -1;
-}
-
-static int operate(void)
-{
-	static const struct {
-		const char *prefix;
-		int (*run)(const char *op);
-	} groups[] = {
-		{ "mutex-", mutex }, { "cond-", cond }, { "sem-", semaphore }, { "rw-", rw },
-		{ "barrier-", barrier }, { "mtx-", c11_mutex }, { "cnd-", c11_cond },
-		{ "futex-", futex },
-	};
-	const char *op = word();
-	int r = -1;
-
-	if (!strcmp(op, "say")) {
-		puts(word());
-		return 0;
-	}
-	if (!strcmp(op, "set") || !strcmp(op, "until") || !strcmp(op, "add") ||
-	    !strcmp(op, "get"))
-		r = plain_word(op);
-	else
-		r = other(op);
-	for (size_t i = 0; r < 0 && i < sizeof(groups) / sizeof(groups[0]); i++) {
-		size_t n = strlen(groups[i].prefix);
-
-		if (!strncmp(op, groups[i].prefix, n))
-			r = groups[i].run(op + n);
-	}
-	if (r < 0)
-		errx(2, "unknown operation '%s'", op);
-	printf("%s %s\n", op, r ? strerrorname_np(r) : "ok");
-	return r;
-}
-
-static void map(char *name)
-{
-	char *bytes = strchr(name, ':');
-	time_t end = time(NULL) + PATIENCE_S;
-	struct stat st = { 0 };
-	int fd;
-
-	if (bytes)
-		*bytes++ = '\0';
-	do {
-		fd = shm_open(name, O_RDWR | (bytes ? O_CREAT | O_EXCL : 0), 0600);
-		if (fd < 0 && (bytes || errno != ENOENT || time(NULL) > end))
-			err(1, "%s", name);
-		if (fd < 0)
-			usleep(5000);
-	} while (fd < 0);
-	if (bytes && ftruncate(fd, strtol(bytes, NULL, 0)))
-		err(1, "ftruncate");
-	while (!st.st_size && time(NULL) <= end)
-		if (fstat(fd, &st))
-			err(1, "fstat");
-	size = (size_t)st.st_size;
-	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (memory == MAP_FAILED)
-		err(1, "mmap");
-	close(fd);
 }
 
 int main(int argc, char **argv)
 {
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (argc < 3)
-		errx(2, "usage: synctool NAME[:BYTES] OPERATION...");
-	map(argv[1]);
-	next = argv + 2;
-	while (*next)
-		operate();
+	int first = 1, i;
+
+	if (argc < 2)
+		errx(2, "usage: synctool OP ARGS , OP ARGS , ...");
+	for (i = 1; i <= argc; i++) {
+		if (i < argc && strcmp(argv[i], ","))
+			continue;
+		/* a script's words live in argv: NULL ends each call's arguments */
+		if (i > first)
+			run(i - first, argv + first);
+		first = i + 1;
+	}
 	return 0;
 }
