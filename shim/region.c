@@ -66,10 +66,15 @@ bool shim_region_has(uintptr_t address)
 
 /* --- writers: with no signal between, whose handler would wait for ever --- */
 
+/* In fork(2), where other handlers of it may map and unmap: the lock is held. */
+static __thread bool forking __attribute__((tls_model("initial-exec")));
+
 static void begin(sigset_t *old)
 {
 	sigset_t all;
 
+	if (forking)
+		return;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, old);
 	while (atomic_flag_test_and_set(&writing))
@@ -78,6 +83,8 @@ static void begin(sigset_t *old)
 
 static void end(const sigset_t *old)
 {
+	if (forking)
+		return;
 	atomic_flag_clear(&writing);
 	pthread_sigmask(SIG_SETMASK, old, NULL);
 }
@@ -90,12 +97,14 @@ static void fork_prepare(void)
 
 	begin(&old);
 	fork_mask = old;
+	forking = true;
 }
 
 static void fork_done(void)
 {
 	sigset_t old = fork_mask;
 
+	forking = false;
 	end(&old);
 }
 
@@ -203,21 +212,24 @@ static uintptr_t page_up(uintptr_t address)
 	return (address + page - 1) & ~(page - 1);
 }
 
-static void change(uintptr_t start, size_t length, bool add)
+/* false: there is no memory to note it in */
+static bool change(uintptr_t start, size_t length, bool add)
 {
 	uintptr_t stop = page_up(start + length);
 	int saved = errno;
 	struct table *t;
 	sigset_t old;
+	bool fits;
 	size_t at;
 
 	begin(&old);
 	t = table;
-	if (add ? !t || t->count + 2 > t->room : t && t->count + 1 > t->room)
+	if (!t || t->count + 2 > t->room)
 		grow();
 	t = table;
+	fits = t && t->count + 2 <= t->room;
 	atomic_fetch_add(&sequence, 1);
-	if (t && t->count + 2 <= t->room) {
+	if (fits) {
 		cut(start, stop);
 		for (at = 0; at < t->count && t->region[at].start < start; at++)
 			;
@@ -234,11 +246,12 @@ static void change(uintptr_t start, size_t length, bool add)
 	atomic_fetch_add(&sequence, 1);
 	end(&old);
 	errno = saved;
+	return fits;
 }
 
-void shim_region_add(uintptr_t start, size_t length)
+bool shim_region_add(uintptr_t start, size_t length)
 {
-	change(start, length, true);
+	return change(start, length, true);
 }
 
 void shim_region_remove(uintptr_t start, size_t length)

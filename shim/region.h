@@ -32,8 +32,8 @@ static inline bool shim_in_channel(const void *p)
 	       shim_region_has((uintptr_t)p);
 }
 
-/* length in bytes, made whole pages; what was there before is forgotten. */
-void shim_region_add(uintptr_t start, size_t length);
+/* length in bytes, made whole pages; what was there before is forgotten. false: no memory */
+bool shim_region_add(uintptr_t start, size_t length);
 void shim_region_remove(uintptr_t start, size_t length);
 
 #endif

@@ -27,11 +27,16 @@ static void *mapped(void *p, size_t length, int flags, int fd)
 {
 	if (p == MAP_FAILED)
 		return p;
-	if (!(flags & MAP_ANONYMOUS) && (flags & MAP_TYPE) != MAP_PRIVATE && is_channel(fd))
-		shim_region_add((uintptr_t)p, length);
-	else
+	if (flags & MAP_ANONYMOUS || (flags & MAP_TYPE) == MAP_PRIVATE || !is_channel(fd)) {
 		shim_region_remove((uintptr_t)p, length);
-	return p;
+		return p;
+	}
+	if (shim_region_add((uintptr_t)p, length))
+		return p;
+	/* not a channel whose locks would be those of this VM alone */
+	real_munmap(p, length);
+	errno = ENOMEM;
+	return MAP_FAILED;
 }
 
 SHIM_EXPORT void *mmap(void *address, size_t length, int protection, int flags, int fd,
@@ -48,17 +53,31 @@ SHIM_EXPORT void *mmap64(void *address, size_t length, int protection, int flags
 		      length, flags, fd);
 }
 
+static uintptr_t page_up(uintptr_t n)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	return (n + page - 1) & ~(page - 1);
+}
+
 /* First forgotten: once it is free, another thread may be given the addresses. */
 SHIM_EXPORT int munmap(void *address, size_t length)
 {
-	if (!((uintptr_t)address % (uintptr_t)sysconf(_SC_PAGESIZE)) && length)
+	if (page_up((uintptr_t)address) == (uintptr_t)address && length)
 		shim_region_remove((uintptr_t)address, length);
 	return real_munmap(address, length);
 }
 
+/* What of [old, old + old_length) will be free: a channel's mapping never grows. */
+static uintptr_t given_up(uintptr_t old, size_t new_length, int flags)
+{
+	return flags & MREMAP_FIXED ? old : old + page_up(new_length);
+}
+
 SHIM_EXPORT void *mremap(void *old, size_t old_length, size_t new_length, int flags, ...)
 {
-	bool channel = shim_in_channel(old);
+	uintptr_t from = (uintptr_t)old, end = from + page_up(old_length), free_from = end;
+	bool channel = old_length && shim_in_channel(old) && shim_in_channel((void *)(end - 1));
 	void *wanted = NULL, *p;
 	va_list args;
 
@@ -67,14 +86,18 @@ SHIM_EXPORT void *mremap(void *old, size_t old_length, size_t new_length, int fl
 		wanted = va_arg(args, void *);
 		va_end(args);
 	}
-	p = real_mremap(old, old_length, new_length, flags, wanted);
-	if (p == MAP_FAILED)
-		return p;
-	if (old_length && !(flags & MREMAP_DONTUNMAP))
-		shim_region_remove((uintptr_t)old, old_length);
 	if (channel)
-		shim_region_add((uintptr_t)p, new_length);
-	else
+		free_from = given_up(from, new_length, flags);
+	if (free_from < end)
+		shim_region_remove(free_from, end - free_from);
+	p = real_mremap(old, old_length, new_length, flags, wanted);
+	if (p == MAP_FAILED) {
+		if (free_from < end)
+			shim_region_add(free_from, end - free_from);
+	} else if (!channel) {
 		shim_region_remove((uintptr_t)p, new_length);
+	} else if (p != old) {
+		shim_region_add((uintptr_t)p, new_length);
+	}
 	return p;
 }
