@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#define DRAIN_S		1		/* then who is inside was killed there */
+
 static __thread uint32_t self __attribute__((tls_model("initial-exec")));
 
 /* A child's thread is another one. */
@@ -76,4 +78,26 @@ void shim_wake(const _Atomic uint32_t *word, unsigned int count)
 void shim_wake_stale(const _Atomic uint32_t *word, unsigned int count)
 {
 	sivshmem_word_wake(word, count, SIVSHMEM_WORD_STALE, ~0u);
+}
+
+void shim_object_leave(_Atomic uint32_t *inside)
+{
+	if (atomic_fetch_sub(inside, 1) == (SHIM_DRAINING | 1))
+		shim_wake(inside, SHIM_EVERYBODY);
+}
+
+void shim_object_drain(_Atomic uint32_t *inside)
+{
+	struct timespec at;
+	const struct shim_deadline end = { CLOCK_MONOTONIC, &at };
+	uint32_t left;
+
+	if (!*inside)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &at);
+	at.tv_sec += DRAIN_S;
+	left = atomic_fetch_or(inside, SHIM_DRAINING) | SHIM_DRAINING;
+	while (left != SHIM_DRAINING && !shim_sleep(inside, left, 0, &end))
+		left = *inside;
+	atomic_fetch_and(inside, ~SHIM_DRAINING);
 }

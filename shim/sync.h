@@ -38,6 +38,14 @@ int shim_sleep_cancelable(const _Atomic uint32_t *word, uint32_t expected,
 void shim_wake(const _Atomic uint32_t *word, unsigned int count);
 void shim_wake_stale(const _Atomic uint32_t *word, unsigned int count);
 
+/*
+ * Destroying what others may not have left yet: *inside counts them, and is the
+ * last of the object that each touches.
+ */
+#define SHIM_DRAINING	0x80000000u
+void shim_object_leave(_Atomic uint32_t *inside);
+void shim_object_drain(_Atomic uint32_t *inside);
+
 /* The calling thread, as an owner of locks in the channel at p. */
 int shim_self(const void *p, uint32_t *id);
 

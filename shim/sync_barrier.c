@@ -18,12 +18,9 @@ struct barrier {
 	};
 	uint32_t count;
 	_Atomic uint32_t inside;	/* between coming and leaving */
-	_Atomic uint32_t destroyed;	/* who leaves last tells */
 };
 _Static_assert(sizeof(struct barrier) <= sizeof(pthread_barrier_t), "room");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "round is the low half");
-
-#define LEAVE_S		1		/* then who is inside was killed there */
 
 static struct barrier *of(pthread_barrier_t *barrier)
 {
@@ -41,26 +38,10 @@ int shim_barrier_init(pthread_barrier_t *barrier, unsigned int count)
 
 int shim_barrier_destroy(pthread_barrier_t *barrier)
 {
-	struct barrier *b = of(barrier);
-	struct timespec at;
-	const struct shim_deadline end = { CLOCK_MONOTONIC, &at };
-	uint32_t inside;
-
-	if (b->come)
+	if (of(barrier)->come)
 		return EBUSY;
-	clock_gettime(CLOCK_MONOTONIC, &at);
-	at.tv_sec += LEAVE_S;
-	b->destroyed = 1;
-	while ((inside = b->inside))
-		if (shim_sleep(&b->inside, inside, 0, &end))
-			break;
+	shim_object_drain(&of(barrier)->inside);
 	return 0;
-}
-
-static void leave(struct barrier *b)
-{
-	if (atomic_fetch_sub(&b->inside, 1) == 1 && b->destroyed)
-		shim_wake(&b->inside, SHIM_EVERYBODY);
 }
 
 /* 0, the serial one, or an errno of the sleep. */
@@ -97,6 +78,6 @@ int shim_barrier_wait(pthread_barrier_t *barrier)
 
 	atomic_fetch_add(&b->inside, 1);
 	r = pass(b);
-	leave(b);
+	shim_object_leave(&b->inside);
 	return r;
 }

@@ -43,7 +43,7 @@ int shim_cond_init(pthread_cond_t *cond, const pthread_condattr_t *attributes)
 
 int shim_cond_destroy(pthread_cond_t *cond)
 {
-	(void)cond;
+	shim_object_drain(&of(cond)->waiters);
 	return 0;
 }
 
@@ -62,9 +62,9 @@ static void cancelled(void *arg)
 {
 	const struct waiting *w = arg;
 
-	atomic_fetch_sub(&w->c->waiters, 1);
 	if (w->c->due)
 		shim_wake_stale(&w->c->events, 1);
+	shim_object_leave(&w->c->waiters);
 	any_mutex_lock(w->mutex);
 }
 
@@ -123,7 +123,7 @@ int shim_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex,
 		r = wait_cancelable(&w, events, deadline);
 	else
 		mutex = NULL;		/* it was not held */
-	atomic_fetch_sub(&w.c->waiters, 1);
+	shim_object_leave(&w.c->waiters);
 	locked = mutex ? any_mutex_lock(mutex) : 0;
 	return locked ? locked : r;
 }
@@ -141,7 +141,7 @@ static SHIM_SLOW void wake(struct cond *c, uint32_t waiters, bool all)
 
 int shim_cond_signal(pthread_cond_t *cond)
 {
-	uint32_t waiters = of(cond)->waiters;
+	uint32_t waiters = of(cond)->waiters & ~SHIM_DRAINING;
 
 	if (waiters)
 		wake(of(cond), waiters, false);
@@ -150,7 +150,7 @@ int shim_cond_signal(pthread_cond_t *cond)
 
 int shim_cond_broadcast(pthread_cond_t *cond)
 {
-	uint32_t waiters = of(cond)->waiters;
+	uint32_t waiters = of(cond)->waiters & ~SHIM_DRAINING;
 
 	if (waiters)
 		wake(of(cond), waiters, true);

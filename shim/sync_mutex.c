@@ -108,18 +108,27 @@ static void owned_free(struct mutex *m, unsigned int wake)
 		shim_wake(&m->lock, wake);
 }
 
+/* True: nobody made it consistent. Who finds out passes that on. */
+static bool lost(struct mutex *m)
+{
+	if (m->state != LOST || !(m->kind & KIND_ROBUST))
+		return false;
+	owned_free(m, SHIM_EVERYBODY);
+	return true;
+}
+
 static int acquired(struct mutex *m)
 {
-	if (m->state == LOST && m->kind & KIND_ROBUST) {
-		owned_free(m, SHIM_EVERYBODY);
+	if (lost(m))
 		return ENOTRECOVERABLE;
-	}
 	m->count = 1;
 	return 0;
 }
 
 static int inherited(struct mutex *m)
 {
+	if (lost(m))
+		return ENOTRECOVERABLE;
 	m->count = 1;
 	m->state = INCONSISTENT;
 	return EOWNERDEAD;

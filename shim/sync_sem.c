@@ -6,10 +6,18 @@
 #include <limits.h>
 
 struct sem {
-	_Atomic uint32_t value;
-	_Atomic uint32_t waiters;
+	union {
+		_Atomic uint64_t both;
+		struct {
+			_Atomic uint32_t value;
+			_Atomic uint32_t waiters;
+		};
+	};
 	uint32_t shared;		/* glibc has FUTEX_PRIVATE_FLAG here: not private */
 };
+
+_Static_assert(sizeof(struct sem) <= sizeof(sem_t), "room");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "value is the low half");
 
 #define SHARED	128u
 
@@ -88,16 +96,17 @@ int shim_sem_wait(sem_t *sem, const struct shim_deadline *deadline)
 	return take(of(sem)) ? 0 : wait_for_unit(of(sem), deadline);
 }
 
+/* Whoever takes the unit may free the semaphore: not read any more once it is there. */
 int shim_sem_post(sem_t *sem)
 {
 	struct sem *s = of(sem);
-	uint32_t value = s->value;
+	uint64_t both = s->both;
 
 	do
-		if (value >= SEM_VALUE_MAX)
+		if ((uint32_t)both >= SEM_VALUE_MAX)
 			return fail(EOVERFLOW);
-	while (!atomic_compare_exchange_weak(&s->value, &value, value + 1));
-	if (s->waiters)
+	while (!atomic_compare_exchange_weak(&s->both, &both, both + 1));
+	if (both >> 32)
 		shim_wake(&s->value, 1);
 	return 0;
 }

@@ -21,8 +21,7 @@ struct call {
 	const _Atomic uint32_t *word;
 	int operation;
 	uint32_t value;
-	const struct timespec *timeout;	/* or another value */
-	const _Atomic uint32_t *word2;
+	const struct timespec *timeout;
 	uint32_t value3;
 };
 
@@ -103,7 +102,7 @@ SHIM_EXPORT long syscall(long number, ...)
 	r = futex(&(const struct call){
 		.word = (const _Atomic uint32_t *)a[0], .operation = (int)a[1],
 		.value = (uint32_t)a[2], .timeout = (const struct timespec *)a[3],
-		.word2 = (const _Atomic uint32_t *)a[4], .value3 = (uint32_t)a[5],
+		.value3 = (uint32_t)a[5],
 	});
 	if (r >= 0)
 		return r;
