@@ -26,9 +26,9 @@ struct table {
 _Atomic uintptr_t shim_region_start;
 _Atomic size_t shim_region_span;
 atomic_bool shim_region_mixed;
+atomic_uint shim_region_sequence;
 
 static struct table *_Atomic table;
-static atomic_uint sequence;		/* odd: a writer is at work */
 static atomic_flag writing = ATOMIC_FLAG_INIT;
 
 /* --- readers --- */
@@ -58,9 +58,9 @@ bool shim_region_has(uintptr_t address)
 	bool found;
 
 	do {
-		before = atomic_load(&sequence);
+		before = atomic_load(&shim_region_sequence);
 		found = search(atomic_load(&table), address);
-	} while (before & 1 || atomic_load(&sequence) != before);
+	} while (before & 1 || atomic_load(&shim_region_sequence) != before);
 	return found;
 }
 
@@ -228,7 +228,7 @@ static bool change(uintptr_t start, size_t length, bool add)
 		grow();
 	t = table;
 	fits = t && t->count + 2 <= t->room;
-	atomic_fetch_add(&sequence, 1);
+	atomic_fetch_add(&shim_region_sequence, 1);
 	if (fits) {
 		cut(start, stop);
 		for (at = 0; at < t->count && t->region[at].start < start; at++)
@@ -243,7 +243,7 @@ static bool change(uintptr_t start, size_t length, bool add)
 			shim_region_mixed = true;
 		}
 	}
-	atomic_fetch_add(&sequence, 1);
+	atomic_fetch_add(&shim_region_sequence, 1);
 	end(&old);
 	errno = saved;
 	return fits;

@@ -154,6 +154,36 @@ static void readers_and_children_meanwhile(void)
 	CHECK(!bad && has(page(512)));
 }
 
+static void *come_and_go(void *arg)
+{
+	(void)arg;
+	while (!done) {
+		shim_region_add(page(0), PAGE);
+		shim_region_add(page(100), PAGE);
+		shim_region_remove(page(0), PAGES * PAGE);
+		shim_region_add(page(200), 50 * PAGE);
+		shim_region_remove(page(200), 50 * PAGE);
+	}
+	return NULL;
+}
+
+/* Beside or between regions, while the first of them come and the last go. */
+static void other_memory_is_never_taken_for_one(void)
+{
+	size_t bad = 0, n;
+	pthread_t t;
+
+	shim_region_remove(page(0), PAGES * PAGE);
+	done = false;
+	CHECK(!pthread_create(&t, NULL, come_and_go, NULL));
+	for (n = 0; n < 5000000; n++)
+		bad += has(page(1)) + has(page(50)) + has(page(101)) + has(10 * PAGE);
+	done = true;
+	pthread_join(t, NULL);
+	CHECK(!bad);
+	CHECK(shim_region_add(page(512), PAGE));
+}
+
 /* A handler of another library, while ours has the lock and blocks signals. */
 static bool watched, handled;
 
@@ -192,6 +222,7 @@ int main(void)
 	RUN(every_number_of_regions);
 	RUN(at_random);
 	RUN(readers_and_children_meanwhile);
+	RUN(other_memory_is_never_taken_for_one);
 	RUN(handlers_of_fork_may_map);
 	return test_failures != 0;
 }
