@@ -186,7 +186,7 @@ P
 	bad_map 'map /a one\nmpa /b two\n' "$D/map:2: expected identity, transport, host or map, got 'mpa'"
 	bad_map 'map /a\n' "$D/map:1: a value is missing after the last word, got '/a'"
 	bad_map 'identity /a two\n' "$D/map:1: one word too many, got 'two'"
-	bad_map 'map /a one two\n' "$D/map:1: expected identity=, name=, readonly, unlink= or wait= here, got 'two'"
+	bad_map 'map /a one two\n' "$D/map:1: expected identity=, name=, readonly, unlink=, wait= or peer= here, got 'two'"
 	bad_map 'map /a one readonly=1\n' "readonly, unlink= or wait= here, got 'readonly=1'"
 	bad_map 'map /a one wait\n' "unlink= or wait= here, got 'wait'"
 	bad_map 'map /a one wait=1 readonly wait=2\n' "the option was given before; keep one of them, got 'wait=2'"
