@@ -69,9 +69,11 @@ static int get_lock(struct file *file, int cmd, struct file_lock *fl)
 	struct siv_grant *g = siv_grant_of(file->f_path.dentry);
 	int err = cmd == F_SETLKW ? ask_and_wait(g, fl) : ask(g, fl, 0, NULL);
 
-	if (err)
+	if (!err)
+		err = locks_lock_file_wait(file, fl);
+	else if (err != -EINTR)
 		return err;
-	err = locks_lock_file_wait(file, fl);
+	/* killed before the answer: the host may have given it, and nobody would return it */
 	if (err) {
 		siv_fl(fl, type) = F_UNLCK;
 		ask(g, fl, 0, NULL);
