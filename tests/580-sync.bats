@@ -75,6 +75,16 @@ mutex-unlock 64 -> 0
 mutex-lock 64 -> 0' ]
 }
 
+@test "sync: a descriptor that was passed on is as good as the first" {
+	run_x end a /usr/bin/python3 "$F/passtool.py" "$N"
+	[ "$output" = 'SCM_RIGHTS sock
+fork fork
+exec exec
+posix_spawn spwn
+mode 0o640 size 8192
+truncated to 0' ]
+}
+
 @test "sync: nothing uncontended calls the kernel" {
 	local i
 	local -a ops=()
