@@ -119,7 +119,7 @@ wait EINVAL' ]
 	wait_for 20 said waiter mapped
 	sleep 1
 	! said waiter waitowner
-	run_x in_vm a pkill -KILL waittool
+	run_x kill_in a waittool
 	run_x end waiter
 	has 'waitowner EOWNERDEAD'
 	end owner

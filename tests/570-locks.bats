@@ -60,7 +60,7 @@ record sh 30 10 done' ]
 	hold two lb /m-e flock ex print mine hold
 	sleep 1
 	! said two mine
-	run_x in_vm a pkill -KILL python3
+	run_x kill_in a python3
 	wait_for 10 said two mine
 	# two descriptions of one process, and a child that has the parent's
 	run_x la /m-e2 flock ex open flock ex nb close flock ex nb fork flock un print child

@@ -13,7 +13,7 @@ setup_file() { vm_world a b; }
 teardown_file() { vm_end; }
 setup() {
 	N=/m-sync$BATS_TEST_NUMBER
-	BASE=$TOP/examples
+	BASE=$F/examples
 }
 teardown() { vm_note; }
 
@@ -53,7 +53,7 @@ said() { grep -q "$2" "$BATS_TEST_TMPDIR/$1"; }
 @test "sync: Python's bytes and lists" { prog_python; }
 @test "sync: Node's typed arrays" {
 	requires node
-	(cd "$BASE/node" && node -e 'require("shm-typed-array")' 2>/dev/null) ||
+	(cd "$TOP/examples/node" && node -e 'require("shm-typed-array")' 2>/dev/null) ||
 		skip "needs npm install in examples/node"
 	prog_node
 }

@@ -50,7 +50,7 @@ kill_one() { kill -9 "$(cat "$W/a.pid")"; }
 @test "classics: names that a killed run left can be removed by rm" {
 	start p one bounded_buffer /m-bounded_buffer produce 2000
 	wait_for 20 remove /dev/shm/sem.m-bounded_buffer-full
-	run_x in_vm a pkill -KILL bounded_buffer
+	run_x kill_in a bounded_buffer
 	run_x 1 two bounded_buffer /m-bounded_buffer produce 1
 	has "is there already"
 	run_x remove /dev/shm/sem.m-bounded_buffer-empty /dev/shm/m-bounded_buffer

@@ -49,7 +49,8 @@ vm_issue() {
 
 # vm_files: what every guest gets, and $VM_FILES
 vm_files() {
-	mkdir -p "$W/files"
+	mkdir -p "$W/files/examples"
+	cp -r "$TOP/examples/python" "$TOP/examples/node" "$W/files/examples/"
 	local s
 	for s in maker peer reader other third; do vm_issue "$s" "t/$s"; done
 	cat >"$W/files/shim.conf" <<'C'
@@ -116,6 +117,9 @@ in_vm() {
 	shift
 	"$VM" exec "$name" --dir "$W" --timeout 50 -- "$@" 3>&-
 }
+
+# kill_in VM PROGRAM: each process there that runs it
+kill_in() { in_vm "$1" sh -c "kill -KILL \$(pidof $2)"; }
 
 # as VM SERVICE COMMAND...: under the shim, as uid $U
 as() {
