@@ -21,9 +21,10 @@ hold() {
 }
 
 @test "locks: flock excludes the other VM until it is given back" {
-	hold one la /m-f flock ex print mine sleep 3 flock un print gone sleep 2
+	hold one la /m-f flock ex print mine await /m-f-tried sleep 1 \
+		flock un print gone
 	wait_for 20 said one mine
-	run_x lb /m-f flock ex nb flock sh nb flock ex print got flock un
+	run_x lb /m-f flock ex nb flock sh nb mark /m-f-tried flock ex print got flock un
 	[ "$(grep -v ' s$' <<<"$output" | head -5)" = 'flock ex EAGAIN
 flock sh EAGAIN
 flock ex done
@@ -33,19 +34,19 @@ flock un done' ]
 }
 
 @test "locks: shared ones live side by side, and a conversion waits for them" {
-	hold one la /m-s flock sh print mine sleep 3
+	hold one la /m-s flock sh print mine await /m-s-tried sleep 1
 	wait_for 20 said one mine
-	run_x lb /m-s flock sh nb flock ex nb flock ex
+	run_x lb /m-s flock sh nb flock ex nb mark /m-s-tried flock ex
 	[ "$(grep -v ' s$' <<<"$output" | head -3)" = 'flock sh done
 flock ex EAGAIN
 flock ex done' ]
 }
 
 @test "locks: record locks of two VMs meet byte by byte, and F_GETLK shows them" {
-	hold one la /m-r record ex 10 20 record un 15 5 print mine sleep 6
+	hold one la /m-r record ex 10 20 record un 15 5 print mine await /m-r-tried
 	wait_for 20 said one mine
 	run_x lb /m-r record ex 0 10 nb record ex 9 2 nb record ex 15 5 nb test 0 100 \
-		record sh 29 1 nb record sh 30 10 nb
+		record sh 29 1 nb record sh 30 10 nb mark /m-r-tried
 	[ "$(grep -v ' s$' <<<"$output" | head -6)" = 'record ex 0 10 done
 record ex 9 2 EAGAIN
 record ex 15 5 done
@@ -70,9 +71,9 @@ flock ex done
 flock un done
 child' ]
 	# closing any descriptor of the object drops the process's record locks
-	hold three la /m-e3 record ex 0 10 open close print closed sleep 4
+	hold three la /m-e3 record ex 0 10 open close print closed await /m-e3-tried
 	wait_for 20 said three closed
-	run_x lb /m-e3 record ex 0 10 nb
+	run_x lb /m-e3 record ex 0 10 nb mark /m-e3-tried
 	has 'record ex 0 10 done'
 }
 

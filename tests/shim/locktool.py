@@ -4,6 +4,7 @@
 flock ex|sh|un [nb]    record ex|sh|un START LENGTH [nb]    test START LENGTH
 open (another description of it)    close (that)    print TEXT    sleep SECONDS
 hold (until killed)    fork OPERATION... (in a child)
+mark OTHER (make that object)    await OTHER (until it is there)
 """
 import errno
 import fcntl
@@ -77,6 +78,16 @@ while words:
         time.sleep(float(take(1)[0]))
     elif word == "hold":
         time.sleep(600)
+    elif word == "mark":
+        os.close(_posixshmem.shm_open(take(1)[0], os.O_RDWR | os.O_CREAT, mode=0o600))
+    elif word == "await":
+        other, end = take(1)[0], time.monotonic() + 40
+        while time.monotonic() < end:
+            try:
+                os.close(_posixshmem.shm_open(other, os.O_RDWR, mode=0))
+                break
+            except FileNotFoundError:
+                time.sleep(0.02)
     elif word == "fork":
         if os.fork():
             os.wait()
