@@ -53,6 +53,17 @@ static uint32_t count(const struct grant *grant)
 	return n;
 }
 
+static bool splits(const struct grant *grant, const struct sivring_lock *wanted)
+{
+	const struct lock *l;
+
+	LIST_FOREACH(l, &grant->object->locks, node)
+		if (overlap(&l->is, wanted) && same_owner(l, grant, wanted) &&
+		    l->is.start < wanted->start && l->is.end > wanted->end)
+			return true;
+	return false;
+}
+
 static void remove_lock(struct lock *l)
 {
 	LIST_REMOVE(l, node);
@@ -133,7 +144,9 @@ int lock_set(struct grant *grant, const struct sivring_lock *wanted,
 	if (wanted->type == SIVRING_LOCK_WRITE && (wanted->flags & SIVRING_LOCK_RECORD) &&
 	    !(grant->rights & SIVSHMEM_RIGHT_WRITE))
 		return EBADF;
-	if (wanted->type != SIVRING_LOCK_NONE && count(grant) >= LOCKS_MAX)
+	/* an unlock in the middle of a range makes two of it */
+	if ((wanted->type != SIVRING_LOCK_NONE || splits(grant, wanted)) &&
+	    count(grant) >= LOCKS_MAX)
 		return ENOLCK;
 	fresh = calloc(1, sizeof(*fresh));
 	spare = calloc(1, sizeof(*spare));

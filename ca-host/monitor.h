@@ -173,6 +173,8 @@ struct link {
 /* --- wake.c --- */
 int wake_start(uint32_t link);		/* -errno */
 void wake_vm_gone(uint32_t link, uint32_t vm);
+/* Another kernel runs in the VM, or the same says again which of its threads live. */
+void wake_kernel_gone(const struct domain *domain);
 
 /* --- local.c, status.c --- */
 int local_start(void);

@@ -366,6 +366,7 @@ static int dispatch(struct domain *d, const struct priv_request *q)
 		return 0;
 	case PRIV_RESET:
 		domain_reset(d);
+		wake_kernel_gone(d);
 		return 0;
 	case PRIV_SESSION:
 		return do_session(d, q);

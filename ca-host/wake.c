@@ -56,3 +56,10 @@ void wake_vm_gone(uint32_t index, uint32_t vm)
 			warn("cannot ring VM %s", monitor.policy->vms[i].name);
 	}
 }
+
+void wake_kernel_gone(const struct domain *domain)
+{
+	for (uint32_t i = 0; domain->vm && i < monitor.policy->link_count; i++)
+		if (monitor.policy->links[i].readers >> domain->vm->index & 1)
+			wake_vm_gone(i, domain->vm->index);
+}

@@ -266,6 +266,7 @@ static int take_welcome(const struct sivring_frame *frame)
 	ctl.links = w->links;
 	WRITE_ONCE(ctl.up, true);
 	mutex_unlock(&ctl.tx);
+	siv_wake_republish();
 	siv_sessions_reset();
 	resend_calls();
 	siv_outbox_kick();

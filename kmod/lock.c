@@ -76,6 +76,7 @@ static int get_lock(struct file *file, int cmd, struct file_lock *fl)
 	/* killed before the answer: the host may have given it, and nobody would return it */
 	if (err) {
 		siv_fl(fl, type) = F_UNLCK;
+		locks_lock_file_wait(file, fl);
 		ask(g, fl, 0, NULL);
 	}
 	return err;

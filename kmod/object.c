@@ -96,7 +96,7 @@ static int object_update(struct siv_object *o, const struct sivring_object *m,
 
 	if (o->link->dead)
 		return -ENODEV;
-	if (o->generation && (m->change < o->change || m->generation != o->generation))
+	if (o->generation && (m->change <= o->change || m->generation != o->generation))
 		return m->generation != o->generation ? -EBADMSG : 0;
 	if (!extents_valid(o->link, extents, m->extents_count, m->size, &count) ||
 	    count < o->count)

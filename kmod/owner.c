@@ -5,6 +5,7 @@
  * for 256 threads. The kernel tells of a thread's end by its tracepoints.
  */
 #include <linux/binfmts.h>
+#include <linux/cred.h>
 #include <linux/hash.h>
 #include <linux/random.h>
 #include <linux/sched.h>
@@ -17,6 +18,7 @@
 struct holder {
 	struct hlist_node node;
 	struct task_struct *task;	/* NULL: free; never followed */
+	kuid_t uid;
 	u16 state;
 };
 
@@ -48,11 +50,23 @@ static void set_state(struct holder *h, u16 state)
 	siv_wake_publish(h - holders, h->state);
 }
 
+/* A user may have as many as are left for the others. */
+static bool has_share(kuid_t uid)
+{
+	unsigned int i, own = 0;
+
+	if (used < SIVWAKE_HOLDERS / 2)
+		return true;
+	for (i = 0; i < SIVWAKE_HOLDERS; i++)
+		own += holders[i].task && uid_eq(holders[i].uid, uid);
+	return own < SIVWAKE_HOLDERS - used;
+}
+
 static struct holder *take(struct task_struct *task)
 {
 	struct holder *h;
 
-	if (used == SIVWAKE_HOLDERS)
+	if (used == SIVWAKE_HOLDERS || !has_share(current_uid()))
 		return NULL;
 	while (holders[next].task)
 		next = (next + 1) % SIVWAKE_HOLDERS;
@@ -60,6 +74,7 @@ static struct holder *take(struct task_struct *task)
 	/* not the same at once: its last state should be old when it comes again */
 	next = (next + 1) % SIVWAKE_HOLDERS;
 	h->task = task;
+	h->uid = current_uid();
 	hlist_add_head(&h->node, head_of(task));
 	WRITE_ONCE(used, used + 1);
 	set_state(h, h->state + 1);

@@ -207,6 +207,7 @@ u32 siv_wake_up(struct siv_wake *k, const struct siv_sleeper *who, u32 count,
 		bool only_stale);
 void siv_wake_revoked(struct siv_wake *k, const struct siv_grant *grant);
 void siv_wake_publish(u32 holder, u16 state);		/* siv_owner_lock held */
+void siv_wake_republish(void);				/* all owners of this VM */
 void siv_wake_owner_died(void);				/* siv_owner_lock held */
 
 /* owner.c */

@@ -17,6 +17,7 @@
 #define LOOK		HZ	/* sleepers' words, should a peer not keep the rules */
 #define EVERYBODY	8	/* each such wake passes over nobody for being far */
 #define KEYS		8	/* words of one bucket that are told apart */
+#define STORM		64	/* interrupts in one jiffy: then none for a while */
 
 struct bucket {
 	spinlock_t lock;
@@ -31,6 +32,9 @@ struct siv_wake {
 	u32 vm;
 	atomic_t sleepers, owned, turn;
 	struct delayed_work look;
+	unsigned long storm_at;		/* jiffies, with how many interrupts in it */
+	unsigned int storm;
+	bool deaf;			/* look() is to enable the interrupt again */
 	struct list_head node;		/* wakes, under siv_owner_lock */
 	struct bucket bucket[SIVWAKE_BUCKETS];
 };
@@ -93,8 +97,9 @@ static u32 wake_others(struct siv_wake *k, unsigned int bucket, u32 count, u32 b
 		if (!waiters)
 			continue;
 		add_pending(&slot->pending[bucket], count, bitset);
-		sync_set_bit(bucket, (unsigned long *)slot->dirty);
-		ring(k, vm);
+		/* where it is set, the bell has rung and is not answered yet */
+		if (!sync_test_and_set_bit(bucket, (unsigned long *)slot->dirty))
+			ring(k, vm);
 		reached = min_t(u64, INT_MAX, (u64)reached + min(count, waiters));
 	}
 	return reached;
@@ -229,10 +234,26 @@ static void take_pending(struct siv_wake *k)
 	}
 }
 
+/* A peer that rings without end must not have a processor of ours. */
+static bool is_storm(struct siv_wake *k)
+{
+	if (k->storm_at != jiffies) {
+		k->storm_at = jiffies;
+		k->storm = 0;
+	}
+	return ++k->storm > STORM;
+}
+
 static irqreturn_t link_irq(int irq, void *arg)
 {
 	struct siv_wake *k = arg;
 
+	if (is_storm(k)) {
+		disable_irq_nosync(irq);
+		WRITE_ONCE(k->deaf, true);
+		mod_delayed_work(system_wq, &k->look, 1);
+		return IRQ_HANDLED;
+	}
 	take_pending(k);
 	if (READ_ONCE(own_slot(k)->died)) {
 		xchg(&own_slot(k)->died, 0);
@@ -262,6 +283,17 @@ void siv_wake_publish(u32 holder, u16 state)
 
 	list_for_each_entry(k, &wakes, node)
 		WRITE_ONCE(own_slot(k)->holders[holder], state);
+}
+
+/* A host that met this kernel anew has taken its threads for dead. */
+void siv_wake_republish(void)
+{
+	struct siv_wake *k;
+
+	spin_lock(&siv_owner_lock);
+	list_for_each_entry(k, &wakes, node)
+		siv_owner_states(own_slot(k)->holders);
+	spin_unlock(&siv_owner_lock);
 }
 
 /* siv_owner_lock held; after the above */
@@ -322,6 +354,8 @@ static void look(struct work_struct *work)
 	}
 	WRITE_ONCE(own_slot(k)->owned, atomic_read(&k->owned));
 	take_pending(k);
+	if (xchg(&k->deaf, false))
+		enable_irq(pci_irq_vector(k->link->pdev, 0));
 	if (atomic_read(&k->sleepers))
 		queue_delayed_work(system_wq, &k->look, LOOK);
 }

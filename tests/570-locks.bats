@@ -77,6 +77,16 @@ child' ]
 	has 'record ex 0 10 done'
 }
 
+@test "locks: a process that shreds a lock runs out of locks, and the daemon does not" {
+	run_x la /m-shred record sh 0 5000 shred 500 record un 0 5000
+	has 'shred done'
+	run_x la /m-shred record sh 0 5000 shred 2000 record un 0 5000
+	has 'shred ENOLCK'
+	has 'record un 0 5000 done'
+	run_x lb /m-shred record ex 0 5000 nb
+	has 'record ex 0 5000 done'
+}
+
 @test "locks: the end of a VM gives them back" {
 	hold one la /m-v flock ex record ex 0 0 print mine hold
 	wait_for 20 said one mine

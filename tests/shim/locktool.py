@@ -4,6 +4,7 @@
 flock ex|sh|un [nb]    record ex|sh|un START LENGTH [nb]    test START LENGTH
 open (another description of it)    close (that)    print TEXT    sleep SECONDS
 hold (until killed)    fork OPERATION... (in a child)
+shred COUNT (unlock every other byte of what is locked, up to so many)
 mark OTHER (make that object)    await OTHER (until it is there)
 """
 import errno
@@ -78,6 +79,10 @@ while words:
         time.sleep(float(take(1)[0]))
     elif word == "hold":
         time.sleep(600)
+    elif word == "shred":
+        count = int(take(1)[0])
+        attempt("shred", lambda: [fcntl.lockf(fds[-1], fcntl.LOCK_UN, 1, 2 * i + 1)
+                                  for i in range(count)])
     elif word == "mark":
         os.close(_posixshmem.shm_open(take(1)[0], os.O_RDWR | os.O_CREAT, mode=0o600))
     elif word == "await":
