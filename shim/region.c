@@ -222,6 +222,8 @@ static bool change(uintptr_t start, size_t length, bool add)
 	bool fits;
 	size_t at;
 
+	if (stop <= start)
+		return false;
 	begin(&old);
 	t = table;
 	if (!t || t->count + 2 > t->room)

@@ -2,12 +2,14 @@
 /* Mappings: of interest for which addresses they make a channel's. */
 #include <errno.h>
 #include <stdarg.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include <sivshmem/uapi.h>
 
+#include "lib/word.h"
 #include "real.h"
 #include "region.h"
 #include "shim.h"
@@ -25,17 +27,22 @@ static bool is_channel(int fd)
 
 static void *mapped(void *p, size_t length, int flags, int fd)
 {
+	int error;
+
 	if (p == MAP_FAILED)
 		return p;
 	if (flags & MAP_ANONYMOUS || (flags & MAP_TYPE) == MAP_PRIVATE || !is_channel(fd)) {
 		shim_region_remove((uintptr_t)p, length);
 		return p;
 	}
-	if (shim_region_add((uintptr_t)p, length))
+	error = -sivshmem_word_open();
+	if (!error && shim_region_add((uintptr_t)p, length))
 		return p;
 	/* not a channel whose locks would be those of this VM alone */
 	real_munmap(p, length);
-	errno = ENOMEM;
+	if (error)
+		shim_say("mmap: %s: %s", SIVSHMEM_WAIT_DEVICE, strerrordesc_np(error));
+	errno = error ? error : ENOMEM;
 	return MAP_FAILED;
 }
 
@@ -96,8 +103,8 @@ SHIM_EXPORT void *mremap(void *old, size_t old_length, size_t new_length, int fl
 			shim_region_add(free_from, end - free_from);
 	} else if (!channel) {
 		shim_region_remove((uintptr_t)p, new_length);
-	} else if (p != old) {
-		shim_region_add((uintptr_t)p, new_length);
+	} else if (p != old && !shim_region_add((uintptr_t)p, new_length)) {
+		shim_say("mremap: no memory to note where the channel is; its locks reach this VM only");
 	}
 	return p;
 }

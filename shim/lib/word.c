@@ -9,60 +9,9 @@
 #include <sivshmem/uapi.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-/* --- the module --- */
-
-/* High, so that the program finds the numbers that it expects. */
-#define FD_MIN	512
-
-static atomic_int device = -1;
-
-/* An fd of the device, kept for all of the process's life; or -errno. */
-static int open_device(void)
-{
-	int none = -1, high, fd = open(SIVSHMEM_WAIT_DEVICE, O_RDWR | O_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	high = fcntl(fd, F_DUPFD_CLOEXEC, FD_MIN);
-	if (high >= 0) {
-		close(fd);
-		fd = high;
-	}
-	if (atomic_compare_exchange_strong(&device, &none, fd))
-		return fd;
-	close(fd);
-	return none;
-}
-
-/* >= 0 or -errno; -ENODEV: futex(2) is to serve the address. */
-static int ask(unsigned long request, void *arg)
-{
-	int saved = errno, tries, fd, r = -1, e = ENODEV;
-
-	for (tries = 0; tries < 2; tries++) {
-		fd = atomic_load(&device);
-		if (fd < 0)
-			fd = open_device();
-		if (fd < 0) {
-			e = fd == -ENOENT || fd == -ENXIO ? ENODEV : -fd;
-			break;
-		}
-		r = ioctl(fd, request, arg);
-		e = errno;
-		/* the program has closed all fds, and may use the number itself */
-		if (r >= 0 || (e != EBADF && e != ENOTTY))
-			break;
-		atomic_compare_exchange_strong(&device, &fd, -1);
-		e = ENODEV;
-	}
-	errno = saved;
-	return r < 0 ? -e : r;
-}
-
-/* --- futex(2) --- */
 
 /* Not syscall(3), which the shim takes over, and serves with what is in this file. */
 static long system_call(long number, long a, long b, long c, long d, long e, long f)
@@ -75,6 +24,77 @@ static long system_call(long number, long a, long b, long c, long d, long e, lon
 			 : "rcx", "r11", "memory");
 	return r;
 }
+
+/* --- the module --- */
+
+/* High, so that the program finds the numbers that it expects. */
+#define FD_MIN	512
+
+static atomic_int device = -1;
+static _Atomic(dev_t) device_number;
+
+static int call(long number, long a, long b, long c, long d)
+{
+	return (int)system_call(number, a, b, c, d, 0, 0);
+}
+
+/* An fd of the device, kept for all of the process's life; or -errno. */
+static int open_device(void)
+{
+	int none = -1, high, fd = call(SYS_openat, AT_FDCWD, (long)SIVSHMEM_WAIT_DEVICE,
+				       O_RDWR | O_CLOEXEC, 0);
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	high = call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, FD_MIN, 0);
+	if (high >= 0) {
+		call(SYS_close, fd, 0, 0, 0);
+		fd = high;
+	}
+	if (!call(SYS_fstat, fd, (long)&st, 0, 0))
+		atomic_store(&device_number, st.st_rdev);
+	if (atomic_compare_exchange_strong(&device, &none, fd))
+		return fd;
+	call(SYS_close, fd, 0, 0, 0);
+	return none;
+}
+
+/* A program that closed all fds may use the number for another file. */
+static int get_device(void)
+{
+	int fd = atomic_load(&device);
+	struct stat st;
+
+	if (fd >= 0 && !call(SYS_fstat, fd, (long)&st, 0, 0) && S_ISCHR(st.st_mode) &&
+	    st.st_rdev == atomic_load(&device_number))
+		return fd;
+	if (fd >= 0)
+		atomic_compare_exchange_strong(&device, &fd, -1);
+	return open_device();
+}
+
+int sivshmem_word_open(void)
+{
+	int fd = get_device();
+
+	return fd < 0 ? fd : 0;
+}
+
+/*
+ * >= 0 or -errno; -ENODEV: futex(2) is to serve the address. No cancellation
+ * point, so nothing of the C library.
+ */
+static int ask(unsigned long request, void *arg)
+{
+	int fd = get_device();
+
+	if (fd < 0)
+		return fd == -ENOENT || fd == -ENXIO ? -ENODEV : fd;
+	return call(SYS_ioctl, fd, (long)request, (long)arg, 0);
+}
+
+/* --- futex(2) --- */
 
 static int futex(const _Atomic uint32_t *word, int operation, uint32_t value,
 		 const struct timespec *timeout, uint32_t bitset)

@@ -41,6 +41,9 @@ int sivshmem_word_wait(const _Atomic uint32_t *word, uint32_t expected,
 int sivshmem_word_wake(const _Atomic uint32_t *word, unsigned int count,
 	unsigned int flags, uint32_t bitset);
 
+/* Open the module's device, so that it is there when it is needed. -ENOENT: none. */
+int sivshmem_word_open(void);
+
 /*
  * The calling thread's id as an owner of words in the channel mapped at
  * `address`: in SIVSHMEM_OWNER_MASK, unique among the VMs of the link, valid
