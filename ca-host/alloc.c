@@ -166,6 +166,35 @@ int pages_take(struct pages *p, uint64_t bytes, struct sivring_extent *extents,
 	return 0;
 }
 
+int pages_reserve(struct pages *p, const struct sivring_extent *e)
+{
+	uint64_t end = e->offset + e->length;
+	size_t i;
+
+	if (!e->length || (e->offset | e->length) % ALLOC_PAGE || end < e->offset)
+		return -EINVAL;
+	if (reserve(p, p->count + 1))
+		return -ENOMEM;
+	for (i = 0; i < p->count; i++) {
+		const struct sivring_extent *r = &p->run[i];
+
+		if (e->offset < r->offset || end > r->offset + r->length)
+			continue;
+		cut(p, i, e->offset, e->length);
+		return 0;
+	}
+	return -EINVAL;
+}
+
+void pages_each(const struct pages *p,
+		void (*run)(const struct sivring_extent *run, void *context), void *context)
+{
+	size_t i;
+
+	for (i = 0; i < p->count; i++)
+		run(&p->run[i], context);
+}
+
 int pages_give(struct pages *p, const struct sivring_extent *e)
 {
 	uint64_t end = e->offset + e->length;

@@ -22,6 +22,11 @@ int pages_take(struct pages *pages, uint64_t bytes,
 	struct sivring_extent *extents, uint32_t room, uint32_t *count);
 /* -EINVAL, and nothing happens, for what is not wholly taken. */
 int pages_give(struct pages *pages, const struct sivring_extent *extent);
+/* Take exactly this. -EINVAL, and nothing happens, for what is not wholly free. */
+int pages_reserve(struct pages *pages, const struct sivring_extent *extent);
+/* Each free run, in order. */
+void pages_each(const struct pages *pages,
+	void (*run)(const struct sivring_extent *run, void *context), void *context);
 uint64_t pages_free(const struct pages *pages);		/* bytes */
 
 #endif

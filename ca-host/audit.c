@@ -1,25 +1,33 @@
 /* SPDX-License-Identifier: MIT */
-/* One JSON line per decision, written in one call. */
+/* One JSON line per decision, written in one call, chained to the line before. */
 #include "monitor.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include <bsd/err.h>
+#include <sodium.h>
 
-static int log_fd = -1;
+#include "audit_chain.h"
+#include "host_sign.h"
+
+#define CHECKPOINT_MS		1000	/* no line is unsigned for longer */
+
+static const char *log_path;
+static char *head_path;
+static int log_fd = -1, head_fd = -1;
 static uint64_t lost;		/* lines, since the last that was written */
-
-int audit_start(const char *path)
-{
-	log_fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
-	return log_fd < 0 ? -errno : 0;
-}
+static uint64_t last;		/* number of the last line */
+static uint8_t chain[AUDIT_CHAIN_LEN];	/* its chain */
+static uint32_t unsigned_lines;
+static int64_t unsigned_since;
 
 static void put_time(json_t *line)
 {
@@ -106,32 +114,294 @@ static void line_lost(int error)
 		warnc(error, "audit log: lines are being lost; make room");
 }
 
-/* Whole lines only: what did not fit is taken back. */
-static void put_line(char *text)
+/* Beside the log, so that lines missing at its end are missed. */
+static void put_head(void)
 {
-	size_t n = strlen(text);
-	ssize_t done;
+	char hex[2 * AUDIT_CHAIN_LEN + 1], text[128];
+	int n;
+
+	sodium_bin2hex(hex, sizeof(hex), chain, sizeof(chain));
+	n = snprintf(text, sizeof(text), "%020" PRIu64 " %s\n", last, hex);
+	if (head_fd >= 0 && pwrite(head_fd, text, (size_t)n, 0) != n)
+		line_lost(errno);
+}
+
+/* Whole lines only: what did not fit is taken back. */
+static bool put_line(const char *text, size_t n)
+{
+	ssize_t done = write(log_fd, text, n);
 	off_t end;
 
-	text[n] = '\n';		/* in the place of the NUL: one write, one line */
-	done = write(log_fd, text, n + 1);
-	if (done == (ssize_t)(n + 1)) {
-		lost = 0;
-		return;
-	}
+	if (done == (ssize_t)n)
+		return true;
 	line_lost(done < 0 ? errno : ENOSPC);
 	end = done > 0 ? lseek(log_fd, 0, SEEK_CUR) : -1;
 	if (end >= done && end > 0 && ftruncate(log_fd, end - done))
 		warn("audit log: a line is incomplete");
+	return false;
+}
+
+/* Number and chain it, and write it; `line` is gone after. */
+static bool put(json_t *line)
+{
+	char *body = json_dumps(line, JSON_COMPACT), *text = NULL;
+	char hex[2 * AUDIT_CHAIN_LEN + 1];
+	uint8_t next[AUDIT_CHAIN_LEN];
+	bool written = false;
+	int n = -1;
+
+	json_decref(line);
+	if (body)
+		n = asprintf(&text, "{\"n\":%" PRIu64 ",%.*s", last + 1,
+			     (int)strlen(body) - 2, body + 1);
+	free(body);
+	if (n < 0) {
+		line_lost(ENOMEM);
+		return false;
+	}
+	memcpy(next, chain, sizeof(next));
+	audit_chain_next(next, text, (size_t)n);
+	sodium_bin2hex(hex, sizeof(hex), next, sizeof(next));
+	body = text;
+	n = asprintf(&text, "%s,\"chain\":\"%s\"}\n", body, hex);
+	free(body);
+	if (n < 0) {
+		line_lost(ENOMEM);
+		return false;
+	}
+	written = put_line(text, (size_t)n);
+	free(text);
+	if (!written)
+		return false;
+	last++;
+	memcpy(chain, next, sizeof(chain));
+	put_head();
+	if (!unsigned_lines++)
+		unsigned_since = sivshmem_now_ms();
+	return true;
+}
+
+static json_t *begin(const char *event)
+{
+	json_t *line = json_object();
+
+	put_time(line);
+	json_object_set_new(line, "event", json_string(event));
+	return line;
+}
+
+static void put_lost(json_t *line)
+{
+	if (lost)
+		json_object_set_new(line, "lost", json_integer((json_int_t)lost));
+}
+
+/* --- what proves it --- */
+
+static void checkpoint(void)
+{
+	uint8_t signature[SIVP_SIG_LEN];
+	char text[sodium_base64_ENCODED_LEN(SIVP_SIG_LEN, sodium_base64_VARIANT_ORIGINAL)];
+	json_t *line;
+
+	/* without a signer the lines wait for the next second */
+	if (host_sign(HOST_SIGN_AUDIT, chain, sizeof(chain), signature))
+		return;
+	sodium_bin2base64(text, sizeof(text), signature, sizeof(signature),
+			  sodium_base64_VARIANT_ORIGINAL);
+	line = begin("checkpoint");
+	json_object_set_new(line, "signature", json_string(text));
+	if (put(line))
+		unsigned_lines = 0;
+}
+
+int audit_deadline(void)
+{
+	int64_t left;
+
+	if (!unsigned_lines)
+		return -1;
+	left = unsigned_since + CHECKPOINT_MS - sivshmem_now_ms();
+	return left > 0 ? (int)left : 0;
+}
+
+void audit_tick(void)
+{
+	if (!audit_deadline()) {
+		checkpoint();
+		/* a full disk is no reason to try without end */
+		unsigned_since = sivshmem_now_ms();
+	}
+}
+
+/* A line that says whose signatures follow, and what is before it. */
+static void put_origin(json_t *line)
+{
+	char hex[2 * AUDIT_CHAIN_LEN + 1];
+	char certs[sodium_base64_ENCODED_LEN(sizeof(monitor.chain.cert),
+					     sodium_base64_VARIANT_ORIGINAL)];
+
+	sodium_bin2hex(hex, sizeof(hex), chain, sizeof(chain));
+	json_object_set_new(line, "prev", json_string(hex));
+	sodium_bin2base64(certs, sizeof(certs), (const uint8_t *)monitor.chain.cert,
+			  monitor.chain.count * sizeof(monitor.chain.cert[0]),
+			  sodium_base64_VARIANT_ORIGINAL);
+	json_object_set_new(line, "host_chain", json_string(certs));
+}
+
+/* --- files --- */
+
+/* The last whole line of the log, malloc'ed; NULL: there is none. *torn: bytes come after it. */
+static char *last_line(FILE *f, size_t *length, bool *torn)
+{
+	char *line = NULL, *keep = NULL;
+	size_t room = 0;
+	ssize_t n;
+
+	*torn = false;
+	while ((n = getline(&line, &room, f)) > 0) {
+		*torn = line[n - 1] != '\n';
+		if (*torn)
+			break;
+		free(keep);
+		keep = line;
+		*length = (size_t)n - 1;
+		line = NULL;
+		room = 0;
+	}
+	free(line);
+	return keep;
+}
+
+/* What the head says that was written; false: nothing */
+static bool read_head(uint64_t *number, uint8_t was[AUDIT_CHAIN_LEN])
+{
+	char text[128] = "", *end;
+	size_t got;
+
+	if (pread(head_fd, text, sizeof(text) - 1, 0) < 20)
+		return false;
+	*number = strtoull(text, &end, 10);
+	return *end == ' ' && !sodium_hex2bin(was, AUDIT_CHAIN_LEN, end + 1,
+		2 * AUDIT_CHAIN_LEN, NULL, &got, NULL) && got == AUDIT_CHAIN_LEN;
+}
+
+/* Where an earlier daemon stopped. What is not whole there is said, and passed over. */
+static const char *resume(bool *torn)
+{
+	FILE *f = fopen(log_path, "re");
+	uint8_t was[AUDIT_CHAIN_LEN];
+	const char *fault = NULL;
+	uint64_t number = 0;
+	size_t length, text;
+	char *line;
+
+	*torn = false;
+	if (!f)
+		return NULL;
+	line = last_line(f, &length, torn);
+	fclose(f);
+	if (line && !audit_chain_split(line, length, &last, chain, &text))
+		fault = "the last line is none of this log's";
+	if (!line || fault) {
+		last = 0;
+		memset(chain, 0, sizeof(chain));
+	}
+	free(line);
+	/* a new file after a rotation goes on from the head */
+	if (read_head(&number, was) && number > last) {
+		if (line)
+			fault = "lines are missing at its end";
+		last = number;
+		memcpy(chain, was, sizeof(chain));
+	}
+	return fault;
+}
+
+static int open_log(void)
+{
+	log_fd = open(log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	return log_fd < 0 ? -errno : 0;
+}
+
+int audit_start(const char *path)
+{
+	const char *fault;
+	struct stat st = { 0 };
+	json_t *line;
+	bool torn;
+	int r;
+
+	log_path = strdup(path);
+	if (!log_path || asprintf(&head_path, "%s.head", path) < 0)
+		return -ENOMEM;
+	r = open_log();
+	if (r)
+		return r;
+	if (!fstat(log_fd, &st) && S_ISREG(st.st_mode))
+		head_fd = open(head_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (S_ISREG(st.st_mode) && head_fd < 0)
+		return -errno;
+	fault = resume(&torn);
+	if (torn && write(log_fd, "\n", 1) != 1)
+		return -errno;
+	if (fault)
+		warnx("%s: %s; `sivshmem-ca audit verify` says more", path, fault);
+	line = begin("start");
+	if (torn)
+		json_object_set_new(line, "torn", json_true());
+	if (fault)
+		json_object_set_new(line, "reason", json_string(fault));
+	put_origin(line);
+	put(line);
+	checkpoint();
+	return 0;
+}
+
+/* logrotate(8) has moved the file away: go on in a new one. */
+void audit_reopen(void)
+{
+	struct stat ours, now;
+	int old = log_fd;
+
+	if (!fstat(log_fd, &ours) && !stat(log_path, &now) && ours.st_ino == now.st_ino &&
+	    ours.st_dev == now.st_dev)
+		return;
+	checkpoint();
+	if (open_log()) {
+		warn("%s: cannot open; the audit log goes on in the old file", log_path);
+		log_fd = old;
+		return;
+	}
+	close(old);
+	audit_origin("rotate");
+}
+
+void audit_seal(void)
+{
+	if (unsigned_lines)
+		checkpoint();
+}
+
+void audit_origin(const char *event)
+{
+	json_t *line = begin(event);
+
+	put_origin(line);
+	put(line);
+	checkpoint();
+}
+
+void audit_stop(void)
+{
+	put(begin("stop"));
+	checkpoint();
 }
 
 void audit_write(const struct audit *a)
 {
-	json_t *line = json_object();
-	char *text;
+	json_t *line = begin(a->event);
 
-	put_time(line);
-	json_object_set_new(line, "event", json_string(a->event));
 	put_who(line, a);
 	if (a->channel)
 		put_text(line, "channel", a->channel, SIVP_NAME_LEN);
@@ -143,13 +413,9 @@ void audit_write(const struct audit *a)
 			    json_string(a->refused ? "refused" : "granted"));
 	if (a->reason)
 		json_object_set_new(line, "reason", json_string(a->reason));
-	if (lost)
-		json_object_set_new(line, "lost", json_integer((json_int_t)lost));
-	text = json_dumps(line, JSON_COMPACT);
-	json_decref(line);
-	if (text)
-		put_line(text);
-	else
-		line_lost(ENOMEM);
-	free(text);
+	put_lost(line);
+	if (put(line))
+		lost = 0;
+	if (unsigned_lines >= AUDIT_CHECKPOINT_LINES)
+		checkpoint();
 }

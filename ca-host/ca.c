@@ -20,10 +20,26 @@ static const struct command {
 	  "what was issued", cmd_list },
 	{ "show", "show FILE|BUNDLE|SERIAL [--json]",
 	  "one certificate, and whether it holds", cmd_show },
+	{ "revoke", "revoke SERIAL|SERVICE... [--vm VM] [--from LIST] [--run-dir DIR]",
+	  "believe certificates no more, and end the sessions that stand on them", cmd_revoke },
+	{ "renew", "renew BUNDLE [--new-key] [--days N] [--revoke] [--run-dir DIR]",
+	  "give a bundle's service a new certificate", cmd_renew },
+	{ "rotate-host", "rotate-host [--days N] [--run-dir DIR]",
+	  "give the daemon a new key; sessions go on", cmd_rotate_host },
+	{ "intermediate", "intermediate HOST --out DIR [--days N]",
+	  "make the CA directory of another host, which needs no root key", cmd_intermediate },
+	{ "passphrase", "passphrase root|intermediate|host [--new FILE] [--remove]",
+	  "seal a key under a passphrase, change it, or remove it", cmd_passphrase },
+	{ "reload", "reload [--run-dir DIR]",
+	  "let the daemon read its key, the revocation list and the policy again", cmd_reload },
 	{ "check", "check [POLICY] [--json]",
 	  "read the policy, show links and who may reach what", cmd_check },
 	{ "qemu-args", "qemu-args VM [--run-dir DIR] [--policy FILE] [--json]",
 	  "QEMU's arguments for a VM's devices", cmd_qemu_args },
+	{ "audit", "audit verify [--audit FILE] [FILE...]",
+	  "find altered, removed and added lines in the audit log", cmd_audit },
+	{ "libvirt-xml", "libvirt-xml VM [--run-dir DIR] [--policy FILE]",
+	  "the same for a libvirt domain", cmd_libvirt_xml },
 	{ "status", "status [--run-dir DIR] [--json]",
 	  "what the daemon serves now", cmd_status },
 };
@@ -31,10 +47,11 @@ static const struct command {
 
 static void help(FILE *out)
 {
-	fprintf(out, "usage: sivshmem-ca [--dir DIR] COMMAND\n\n");
+	fprintf(out, "usage: sivshmem-ca [--dir DIR] [--passphrase-file FILE] COMMAND\n\n");
 	for (size_t i = 0; i < COMMANDS; i++)
-		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+		fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].summary);
 	fprintf(out, "\n  --dir DIR  the CA's directory, default " CA_DIR "\n"
+		"  --passphrase-file FILE  its first line opens sealed keys, else the terminal is asked\n"
 		"`sivshmem-ca COMMAND --help` says more; so does sivshmem-ca(8).\n");
 }
 
@@ -70,6 +87,7 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "dir", required_argument, NULL, 'd' },
+		{ "passphrase-file", required_argument, NULL, 'p' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
@@ -81,6 +99,9 @@ int main(int argc, char **argv)
 		switch (opt) {
 		case 'd':
 			ca.dir = optarg;
+			break;
+		case 'p':
+			ca.passphrase_file = optarg;
 			break;
 		case 'h':
 			help(stdout);

@@ -19,6 +19,7 @@ enum { EXIT_OK, EXIT_REFUSED, EXIT_USAGE, EXIT_SYSTEM };
 
 struct ca {
 	const char *dir;
+	const char *passphrase_file;	/* NULL: ask at the terminal */
 	const char *usage;		/* of the command that runs */
 };
 
@@ -27,9 +28,20 @@ int cmd_init(const struct ca *ca, int argc, char **argv);
 int cmd_issue(const struct ca *ca, int argc, char **argv);
 int cmd_list(const struct ca *ca, int argc, char **argv);
 int cmd_show(const struct ca *ca, int argc, char **argv);
+int cmd_revoke(const struct ca *ca, int argc, char **argv);
+int cmd_reload(const struct ca *ca, int argc, char **argv);
+int cmd_renew(const struct ca *ca, int argc, char **argv);
+int cmd_rotate_host(const struct ca *ca, int argc, char **argv);
+int cmd_intermediate(const struct ca *ca, int argc, char **argv);
+int cmd_passphrase(const struct ca *ca, int argc, char **argv);
 int cmd_check(const struct ca *ca, int argc, char **argv);
 int cmd_qemu_args(const struct ca *ca, int argc, char **argv);
+int cmd_audit(const struct ca *ca, int argc, char **argv);
+int cmd_libvirt_xml(const struct ca *ca, int argc, char **argv);
 int cmd_status(const struct ca *ca, int argc, char **argv);
+
+/* QEMU's arguments for the VM that argv names, by its options; json NULL: none of those. */
+int ca_vm_args(const struct ca *ca, int argc, char **argv, bool *json, json_t **args);
 
 /* Print the message (and how the command is used); return the exit code. */
 int ca_usage(const struct ca *ca, const char *format, ...)
@@ -41,6 +53,11 @@ const char *ca_path(const struct ca *ca, const char *file, char path[PATH_MAX]);
 /* The CA's one root certificate. */
 int ca_root(const struct ca *ca, struct sivp_cert *root,
 	struct sivshmem_error *err);
+/* 1 when an example was written, 0 when there is a policy already; -errno */
+int ca_example_policy(const char *path, const char *host, struct sivshmem_error *err);
+/* Tell the daemon of run_dir, if one runs, to read its files again. */
+int ca_reload(const char *run_dir);
+int ca_revoke(const struct ca *ca, char *serial);
 /* Why the chain does not hold at `now`, without any binding. */
 enum sivshmem_cert_error ca_verify(const struct sivp_chain *chain,
 	const struct sivp_cert *root, int64_t now);

@@ -21,9 +21,12 @@
 #include <bsd/string.h>
 #include <sodium.h>
 
-#include "../shim/lib/cert.h"
-#include "../shim/lib/keyfile.h"
+#include "handover.h"
+#include "hold.h"
+#include "keep.h"
 #include "monitor.h"
+#include "signer_process.h"
+#include "wipe.h"
 #include "worker.h"
 
 #define DEFAULT_CA	"/etc/sivshmem"
@@ -33,17 +36,18 @@
 #define FDS_RESERVED	256	/* for workers and VMs that come back */
 
 static struct {
-	const char *ca_dir, *policy, *audit, *user;
-} options = { .ca_dir = DEFAULT_CA, .user = "sivshmem" };
+	const char *ca_dir, *policy, *audit, *user, *signer_user;
+} options = { .ca_dir = DEFAULT_CA, .user = "sivshmem", .signer_user = "sivshmem-signer" };
 
-static bool stop;
+static bool stop, for_good;
 static struct watch signals;
 
 static _Noreturn void usage(int code)
 {
 	fprintf(code ? stderr : stdout,
-		"usage: sivshmem-cad [--ca-dir DIR] [--run-dir DIR] [--policy FILE]\n"
-		"                    [--audit FILE] [--user NAME]\n"
+		"usage: sivshmem-cad [--hold] [--ca-dir DIR] [--run-dir DIR] [--policy FILE]\n"
+		"                    [--audit FILE] [--user NAME] [--signer-user NAME]\n"
+		"                    [--passphrase-file FILE]\n"
 		"sivshmem-cad(8) explains.\n");
 	exit(code);
 }
@@ -56,6 +60,8 @@ static void parse(int argc, char **argv)
 		{ "policy", required_argument, NULL, 'p' },
 		{ "audit", required_argument, NULL, 'a' },
 		{ "user", required_argument, NULL, 'u' },
+		{ "signer-user", required_argument, NULL, 's' },
+		{ "passphrase-file", required_argument, NULL, 'P' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 }
@@ -70,6 +76,11 @@ static void parse(int argc, char **argv)
 		case 'p': options.policy = optarg; break;
 		case 'a': options.audit = optarg; break;
 		case 'u': options.user = optarg; break;
+		case 's': options.signer_user = optarg; break;
+		case 'P':
+			if (strlcpy(monitor.passphrase_file, optarg, PATH_MAX) >= PATH_MAX)
+				errx(2, "--passphrase-file: the path is too long");
+			break;
 		case 'V': puts("sivshmem-cad " SIVSHMEM_VERSION); exit(0);
 		case 'h': usage(0);
 		default: usage(2);
@@ -88,41 +99,6 @@ static char *join(const char *dir, const char *file)
 	return path;
 }
 
-static void load_keys(void)
-{
-	struct sivshmem_error e;
-	struct sivp_chain root;
-	struct sivshmem_cert_context ctx = { .now = time(NULL) };
-	enum sivshmem_cert_error bad;
-	uint8_t public_key[SIVP_KEY_LEN];
-	char *path = join(options.ca_dir, "root.cert");
-
-	if (sivshmem_chain_read(path, &root, &e))
-		errx(3, "%s (sivshmem-ca init makes a CA)", e.text);
-	monitor.root = root.cert[0];
-	free(path);
-	path = join(options.ca_dir, "host.cert");
-	if (sivshmem_chain_read(path, &monitor.chain, &e))
-		errx(3, "%s", e.text);
-	bad = sivshmem_chain_verify(&monitor.chain, SIVP_CERT_HOST, &monitor.root, &ctx);
-	if (bad)
-		errx(3, "%s: %s", path, sivshmem_cert_reason(bad));
-	free(path);
-	monitor.secret = sodium_malloc(64);
-	if (!monitor.secret)
-		errx(3, "no locked memory for the host key; raise ulimit -l");
-	path = join(options.ca_dir, "host.key");
-	if (sivshmem_key_read(path, monitor.secret, &e))
-		errx(3, "%s", e.text);
-	crypto_sign_ed25519_sk_to_pk(public_key, monitor.secret);
-	if (memcmp(public_key, monitor.chain.cert[0].public_key, sizeof(public_key)))
-		errx(3, "%s: does not belong to host.cert", path);
-	free(path);
-	sodium_mprotect_readonly(monitor.secret);
-	strlcpy(monitor.host, monitor.chain.cert[0].host[0] ? monitor.chain.cert[0].host :
-		monitor.chain.cert[0].subject, sizeof(monitor.host));
-}
-
 static void load_policy(void)
 {
 	struct sivshmem_error e;
@@ -137,6 +113,19 @@ static void load_policy(void)
 	free(path);
 }
 
+/* A monitor that was killed leaves its lock to a child that has not become a worker yet. */
+static bool lock_run_dir(int fd)
+{
+	int tries = handover_on() ? 100 : 1;
+
+	while (flock(fd, LOCK_EX | LOCK_NB)) {
+		if (!--tries)
+			return false;
+		usleep(10000);
+	}
+	return true;
+}
+
 /* One daemon per run directory: its lock lives as long as the process. */
 static void take_run_dir(void)
 {
@@ -148,13 +137,29 @@ static void take_run_dir(void)
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
 		err(3, "%s", path);
-	if (flock(fd, LOCK_EX | LOCK_NB))
+	if (!lock_run_dir(fd))
 		errx(3, "%s: another sivshmem-cad serves %s; stop it, or give another --run-dir",
 		     path, monitor.run_dir);
 	n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
 	if (ftruncate(fd, 0) || write(fd, text, (size_t)n) != n)
 		err(3, "%s", path);
 	free(path);
+}
+
+/* Another user than the workers', where there is one for it. */
+static void choose_signer_ids(void)
+{
+	const struct passwd *pw;
+
+	strlcpy(monitor.signer_uid, monitor.uid, sizeof(monitor.signer_uid));
+	strlcpy(monitor.signer_gid, monitor.gid, sizeof(monitor.signer_gid));
+	if (geteuid())
+		return;
+	pw = getpwnam(options.signer_user);
+	if (!pw || !pw->pw_uid)
+		return;
+	snprintf(monitor.signer_uid, sizeof(monitor.signer_uid), "%u", pw->pw_uid);
+	snprintf(monitor.signer_gid, sizeof(monitor.signer_gid), "%u", pw->pw_gid);
 }
 
 /* Workers run as nobody in particular, in an empty directory. */
@@ -184,6 +189,14 @@ static void choose_worker_ids(void)
 		err(3, "%s", monitor.empty);
 }
 
+static void start_signer(void)
+{
+	struct sivshmem_error e;
+
+	if (identity_start_signer(&e))
+		errx(3, "%s", e.text);
+}
+
 static void start_audit(void)
 {
 	char *path;
@@ -203,6 +216,13 @@ static void start_audit(void)
 	free(path);
 }
 
+static void reload(void)
+{
+	audit_reopen();
+	identity_reload();
+	revoke_reload();
+}
+
 static void signals_ready(struct watch *watch, uint32_t events)
 {
 	struct signalfd_siginfo info;
@@ -212,8 +232,11 @@ static void signals_ready(struct watch *watch, uint32_t events)
 		return;
 	if (info.ssi_signo == SIGCHLD)
 		domains_reap();
+	else if (info.ssi_signo == SIGHUP)
+		reload();
 	else
 		stop = true;
+	for_good |= info.ssi_signo == SIGINT;
 }
 
 static void start_signals(void)
@@ -224,6 +247,7 @@ static void start_signals(void)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -233,7 +257,7 @@ static void start_signals(void)
 }
 
 /*
- * No core dump may hold the key. An undumpable process can't open its own
+ * No core dump of what guests have. An undumpable process can't open its own
  * /proc/self/fd unless it is root, and local mode needs that.
  */
 static void set_limits(void)
@@ -254,25 +278,27 @@ static void set_limits(void)
 	monitor.fd_end = (int)r.rlim_cur - FDS_RESERVED;
 }
 
-/* systemd's protocol: one datagram to the socket that it names */
 static void tell_ready(void)
 {
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un to = { .sun_family = AF_UNIX };
-	int fd;
-
 	fprintf(stderr, "sivshmem-cad: ready\n");
-	if (!path || strlcpy(to.sun_path, path, sizeof(to.sun_path)) >= sizeof(to.sun_path))
-		return;
-	if (to.sun_path[0] == '@')
-		to.sun_path[0] = 0;
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	if (sendto(fd, "READY=1", 7, MSG_NOSIGNAL, (struct sockaddr *)&to,
-		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path))) < 0)
-		warn("%s", path);
-	close(fd);
+	handover_notify("READY=1");
+}
+
+static int first_of(int a, int b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+static int deadline(void)
+{
+	return first_of(wipe_deadline(), first_of(domains_deadline(), audit_deadline()));
+}
+
+static void tick(void)
+{
+	domains_tick();
+	audit_tick();
+	wipe_tick();
 }
 
 static void check(int r, const char *what)
@@ -283,33 +309,51 @@ static void check(int r, const char *what)
 
 int main(int argc, char **argv)
 {
+	struct sivshmem_error e;
+
 	if (argc > 1 && !strcmp(argv[1], WORKER_ARG))
 		return worker_main(argc, argv);
+	if (argc > 1 && !strcmp(argv[1], SIGNER_ARG))
+		return signer_main(argc, argv);
+	if (argc > 1 && !strcmp(argv[1], HOLD_ARG)) {
+		argv[1] = argv[0];
+		return hold_main(argv + 1);
+	}
+	handover_init(argv);
 	parse(argc, argv);
 	if (sodium_init() < 0)
 		errx(3, "libsodium does not start");
 	umask(022);
 	set_limits();
-	load_keys();
+	if (identity_load(options.ca_dir, &e))
+		errx(3, "%s (sivshmem-ca init makes a CA)", e.text);
 	load_policy();
 	take_run_dir();
 	choose_worker_ids();
+	choose_signer_ids();
+	start_signer();
 	start_audit();
+	revoke_start(options.ca_dir);
 	randombytes_buf(monitor.boot_epoch, sizeof(monitor.boot_epoch));
 	randombytes_buf(&monitor.next_session, 5);	/* differs between starts */
 	check(loop_init(), "the event loop");
 	start_signals();
 	check(store_start(), "the store");
 	check(domains_start(), "the domains");
+	keep_read();
 	check(hub_start(), "the devices");
 	check(local_start(), "the local socket");
 	check(status_start(), "the status socket");
+	keep_load();
 	domains_tick();
 	tell_ready();
-	loop_run(&stop, domains_deadline, domains_tick);
+	loop_run(&stop, deadline, tick);
 	domains_stop();
-	hub_stop();
-	local_stop();
-	status_stop();
+	if (!handover_on() || for_good) {	/* else the next one listens on them */
+		hub_stop();
+		local_stop();
+		status_stop();
+	}
+	audit_stop();
 	return 0;
 }

@@ -101,15 +101,17 @@ static void print_channels(const struct policy *p)
 
 static void print_links(const struct policy *p)
 {
-	struct ca_table table = { .columns = 4 };
-	char writers[SET_TEXT], readers[SET_TEXT], memory[32], n[16];
+	struct ca_table table = { .columns = 5 };
+	char writers[SET_TEXT], readers[SET_TEXT], only[SET_TEXT], memory[32], n[16];
 
-	ca_table_row(&table, "LINK", "MEMORY", "VMS THAT WRITE", "VMS THAT REACH IT");
+	ca_table_row(&table, "LINK", "MEMORY", "VMS THAT WRITE", "VMS THAT REACH IT",
+		     "READ-ONLY FOR");
 	for (uint32_t i = 0; i < p->link_count; i++) {
 		const struct policy_link *l = &p->links[i];
 
 		ca_table_row(&table, number(i, n), ca_size_text(l->memory, memory),
-			     set_text(p, l->writers, writers), set_text(p, l->readers, readers));
+			     set_text(p, l->writers, writers), set_text(p, l->readers, readers),
+			     set_text(p, policy_only_read(l), only));
 	}
 	ca_table_print(&table, "");
 	putchar('\n');
@@ -215,10 +217,11 @@ static json_t *links_json(const struct policy *p)
 	json_t *list = json_array();
 
 	for (uint32_t i = 0; i < p->link_count; i++)
-		json_array_append_new(list, json_pack("{s:I, s:o, s:o}",
+		json_array_append_new(list, json_pack("{s:I, s:o, s:o, s:o}",
 			"memory", (json_int_t)p->links[i].memory,
 			"writers", set_json(p, p->links[i].writers),
-			"readers", set_json(p, p->links[i].readers)));
+			"readers", set_json(p, p->links[i].readers),
+			"read_only", set_json(p, policy_only_read(&p->links[i]))));
 	return list;
 }
 

@@ -102,8 +102,7 @@ out:
 	return rc;
 }
 
-/* 1 when written, 0 when there is one already */
-static int write_policy(const char *path, const char *host, struct sivshmem_error *err)
+int ca_example_policy(const char *path, const char *host, struct sivshmem_error *err)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	bool failed;
@@ -154,7 +153,7 @@ static int init(const struct ca *ca, const char *host)
 		return ca_fail(rc, &err);
 	rc = write_keys(ca, host, &err);
 	if (!rc)
-		rc = write_policy(ca_path(ca, "policy.conf", path), host, &err);
+		rc = ca_example_policy(ca_path(ca, "policy.conf", path), host, &err);
 	if (rc < 0) {
 		/* none of them was there before: a half CA helps nobody */
 		for (size_t i = 0; i < KEY_FILES; i++)

@@ -18,6 +18,8 @@
 #include <bsd/stdlib.h>
 #include <bsd/string.h>
 
+#include "signer.h"
+
 #define DAY		86400
 #define DAYS_DEFAULT	365
 #define DAYS_MAX	36500
@@ -139,7 +141,7 @@ static void fill(struct sivp_cert *cert, const struct wish *w)
 
 /* Two of one millisecond may meet: then EEXIST, and another serial. */
 static int sign_and_record(const struct ca *ca, struct sivp_chain *chain,
-			   const uint8_t *root_secret, char path[PATH_MAX],
+			   const struct signer *signer, char path[PATH_MAX],
 			   struct sivshmem_error *err)
 {
 	char file[64];
@@ -147,7 +149,7 @@ static int sign_and_record(const struct ca *ca, struct sivp_chain *chain,
 
 	do {
 		chain->cert[0].serial = ca_new_serial();
-		sivshmem_cert_sign(&chain->cert[0], root_secret);
+		signer_sign(signer, chain);
 		snprintf(file, sizeof(file), "issued/%016" PRIx64 ".cert",
 			 chain->cert[0].serial);
 		rc = sivshmem_chain_write(ca_path(ca, file, path), chain, err);
@@ -223,8 +225,8 @@ static void remove_bundle(const char *dir)
 
 /* All in a directory beside the final one, which appears whole or not at all. */
 static int make_bundle(const struct ca *ca, const struct wish *w,
-		       const uint8_t *root_secret, const struct sivp_cert *root,
-		       uint8_t *secret, struct sivp_chain *chain, struct sivshmem_error *err)
+		       const struct signer *signer, uint8_t *secret,
+		       struct sivp_chain *chain, struct sivshmem_error *err)
 {
 	char temp[PATH_MAX], record[PATH_MAX] = "";
 	int rc;
@@ -235,9 +237,9 @@ static int make_bundle(const struct ca *ca, const struct wish *w,
 		return sivshmem_error_set(err, -errno, "%s: cannot create the bundle: %s; does its parent exist?",
 					  w->out, strerror(errno));
 	crypto_sign_keypair(chain->cert[0].public_key, secret);
-	rc = sign_and_record(ca, chain, root_secret, record, err);
+	rc = sign_and_record(ca, chain, signer, record, err);
 	if (!rc)
-		rc = write_bundle(temp, secret, chain, root, err);
+		rc = write_bundle(temp, secret, chain, &signer->root, err);
 	if (!rc)
 		rc = give_away(temp, w, err);
 	if (!rc)
@@ -265,19 +267,16 @@ static void report(const struct wish *w, const struct sivp_cert *cert)
 
 static int issue(const struct ca *ca, struct wish *w)
 {
-	uint8_t *root_secret = sodium_malloc(64), *secret = sodium_malloc(64);
+	uint8_t *secret = sodium_malloc(64);
 	struct sivp_chain chain = { .count = 1 };
 	struct sivshmem_error err = { 0 };
-	struct sivp_cert root;
-	char path[PATH_MAX];
-	int rc = -ENOMEM;
+	struct signer signer;
+	int rc = signer_load(ca, &signer, &err);
 
-	sivshmem_error_set(&err, rc, "no locked memory for keys; raise ulimit -l");
-	if (!root_secret || !secret)
-		goto out;
-	rc = ca_root(ca, &root, &err);
-	if (!rc)
-		rc = sivshmem_key_read(ca_path(ca, "root.key", path), root_secret, &err);
+	if (!rc && !secret) {
+		sivshmem_error_set(&err, -ENOMEM, "no locked memory for keys; raise ulimit -l");
+		rc = -ENOMEM;
+	}
 	if (!rc)
 		rc = host_name(ca, chain.cert[0].host, &err);
 	if (!rc)
@@ -285,11 +284,11 @@ static int issue(const struct ca *ca, struct wish *w)
 	if (rc)
 		goto out;
 	fill(&chain.cert[0], w);
-	rc = make_bundle(ca, w, root_secret, &root, secret, &chain, &err);
+	rc = make_bundle(ca, w, &signer, secret, &chain, &err);
 	if (!rc)
 		report(w, &chain.cert[0]);
 out:
-	sodium_free(root_secret);
+	signer_free(&signer);
 	sodium_free(secret);
 	return rc ? ca_fail(rc, &err) : EXIT_OK;
 }

@@ -11,6 +11,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "crl.h"
+#include "signer.h"
+
 static int is_cert(const struct dirent *entry)
 {
 	size_t n = strlen(entry->d_name);
@@ -40,7 +43,7 @@ static void add_json(json_t *list, const struct sivp_cert *cert, const char *sta
 }
 
 /* The state of each file goes to both; unreadable ones are named, and count. */
-static int collect(const struct ca *ca, const struct sivp_cert *root,
+static int collect(const struct ca *ca, const struct sivp_cert *root, const struct crl *crl,
 		   struct ca_table *table, json_t *list)
 {
 	char dir[PATH_MAX], path[PATH_MAX + 300];
@@ -62,7 +65,8 @@ static int collect(const struct ca *ca, const struct sivp_cert *root,
 			rc = EXIT_REFUSED;
 			continue;
 		}
-		const char *state = ca_state_text(ca_verify(&chain, root, time(NULL)));
+		const char *state = crl_has(crl, chain.cert[0].serial) ? "revoked" :
+			ca_state_text(ca_verify(&chain, root, time(NULL)));
 
 		add_row(table, &chain.cert[0], state);
 		add_json(list, &chain.cert[0], state);
@@ -71,7 +75,8 @@ static int collect(const struct ca *ca, const struct sivp_cert *root,
 	return rc;
 }
 
-static int list(const struct ca *ca, const struct sivp_cert *root, bool json)
+static int list(const struct ca *ca, const struct sivp_cert *root, const struct crl *crl,
+		bool json)
 {
 	struct ca_table table = { .columns = 8 };
 	json_t *items = json_array();
@@ -79,7 +84,7 @@ static int list(const struct ca *ca, const struct sivp_cert *root, bool json)
 
 	ca_table_row(&table, "SERIAL", "SERVICE", "VM", "UID", "GID", "NOT BEFORE",
 		     "NOT AFTER", "STATE");
-	rc = collect(ca, root, &table, items);
+	rc = collect(ca, root, crl, &table, items);
 	if (json)
 		printed = ca_json_print(json_incref(items));
 	else if (json_array_size(items))
@@ -95,7 +100,9 @@ int cmd_list(const struct ca *ca, int argc, char **argv)
 {
 	static const struct option options[] = { { "json", no_argument, NULL, 'j' }, { 0 } };
 	struct sivshmem_error err = { 0 };
-	struct sivp_cert root;
+	struct crl crl = { 0 };
+	struct sivp_cert root, issuer;
+	char path[PATH_MAX];
 	bool json = false;
 	int opt, rc;
 
@@ -106,6 +113,13 @@ int cmd_list(const struct ca *ca, int argc, char **argv)
 	}
 	if (optind != argc)
 		return ca_usage(ca, "unexpected argument '%s'", argv[optind]);
-	rc = ca_root(ca, &root, &err);
-	return rc ? ca_fail(rc, &err) : list(ca, &root, json);
+	rc = signer_certs(ca, &root, &issuer, &err);
+	if (!rc)
+		rc = crl_read(ca_path(ca, CRL_FILE, path), &root, issuer.kind ? &issuer : NULL,
+			      &crl, &err);
+	if (rc)
+		return ca_fail(rc, &err);
+	rc = list(ca, &root, &crl, json);
+	crl_free(&crl);
+	return rc;
 }

@@ -35,8 +35,9 @@ static void add(json_t *args, const char *option, const char *value)
 		errx(EXIT_REFUSED, "not UTF-8, so no argument for QEMU: '%s'", value);
 }
 
+/* `functions`: it shares its slot and its port's memory with another device. */
 static void add_device(json_t *args, const char *name, const char *path,
-		       uint64_t memory, unsigned int number)
+		       uint64_t memory, unsigned int number, const char *functions)
 {
 	uint64_t reserve = memory > RESERVE_MIN ? memory : RESERVE_MIN;
 	unsigned int slot = CHASSIS_FIRST + number;
@@ -50,8 +51,43 @@ static void add_device(json_t *args, const char *name, const char *path,
 		 name, slot, slot, ca_size_text(reserve, size));
 	add(args, "-device", text);
 	snprintf(text, sizeof(text),
-		 "ivshmem-doorbell,chardev=sivshmem-%s,vectors=1,bus=sivshmem-port-%s", name, name);
+		 "ivshmem-doorbell,chardev=sivshmem-%s,vectors=1,bus=sivshmem-port-%s%s", name,
+		 name, functions);
 	add(args, "-device", text);
+}
+
+/* The memory beside its doorbell, which no write of a guest reaches if it may not. */
+static void add_memory(json_t *args, const char *name, const char *path, uint64_t memory,
+		       bool write)
+{
+	char text[PATH_MAX * 2 + 256], quoted[PATH_MAX * 2], size[32];
+
+	double_commas(path, quoted, sizeof(quoted));
+	snprintf(text, sizeof(text),
+		 "memory-backend-file,id=sivshmem-memory-%s,mem-path=%s,size=%s,share=on,readonly=%s",
+		 name, quoted, ca_size_text(memory, size), write ? "off" : "on");
+	add(args, "-object", text);
+	snprintf(text, sizeof(text),
+		 "ivshmem-plain,memdev=sivshmem-memory-%s,bus=sivshmem-port-%s,addr=0x0.0x1",
+		 name, name);
+	add(args, "-device", text);
+}
+
+static void add_link(json_t *args, const struct policy *p, uint32_t vm, uint32_t l,
+		     const char *run_dir, const char *path, unsigned int number)
+{
+	const struct policy_link *link = &p->links[l];
+	char memory[PATH_MAX], name[32];
+
+	snprintf(name, sizeof(name), "link%u", l);
+	if (!link->split) {
+		add_device(args, name, path, link->memory, number, "");
+		return;
+	}
+	/* memory of both functions, each aligned to its own size */
+	add_device(args, name, path, 2 * link->memory, number, ",addr=0x0.0x0,multifunction=on");
+	policy_memory_path(p, run_dir, vm, l, memory, sizeof(memory));
+	add_memory(args, name, memory, link->memory, link->writers >> vm & 1);
 }
 
 /* A socket's path has room for 107 bytes: say so here, not in QEMU. */
@@ -66,22 +102,21 @@ static bool path_fits(const char *path)
 static json_t *vm_args(const struct policy *p, uint32_t vm, const char *run_dir)
 {
 	json_t *args = json_array();
-	char path[PATH_MAX], name[32];
+	char path[PATH_MAX];
 	unsigned int number = 0;
 	bool fits;
 
 	policy_control_path(p, run_dir, vm, path, sizeof(path));
 	fits = path_fits(path);
 	if (fits)
-		add_device(args, "control", path, 0, number++);
+		add_device(args, "control", path, 0, number++, "");
 	for (uint32_t l = 0; fits && l < p->link_count; l++) {
 		if (!p->links[l].position[vm])
 			continue;
 		policy_link_path(p, run_dir, vm, l, path, sizeof(path));
 		fits = path_fits(path);
-		snprintf(name, sizeof(name), "link%u", l);
 		if (fits)
-			add_device(args, name, path, p->links[l].memory, number++);
+			add_link(args, p, vm, l, run_dir, path, number++);
 	}
 	if (!fits) {
 		json_decref(args);
@@ -112,26 +147,20 @@ static int print_words(json_t *args)
 	return EXIT_OK;
 }
 
-static int print_args(const struct policy *p, const char *path, const char *vm_name,
-		      const char *run_dir, bool json)
+static int find_args(const struct policy *p, const char *path, const char *vm_name,
+		     const char *run_dir, json_t **args)
 {
 	const struct policy_vm *vm = policy_find_vm(p, vm_name);
-	json_t *args;
-	int rc;
 
 	if (!vm) {
 		warnx("%s: no such VM in it, got '%s'; list it in vms", path, vm_name);
 		return EXIT_REFUSED;
 	}
-	args = vm_args(p, (uint32_t)(vm - p->vms), run_dir);
-	if (!args)
-		return EXIT_REFUSED;
-	rc = json ? ca_json_print(json_incref(args)) : print_words(args);
-	json_decref(args);
-	return rc;
+	*args = vm_args(p, (uint32_t)(vm - p->vms), run_dir);
+	return *args ? EXIT_OK : EXIT_REFUSED;
 }
 
-int cmd_qemu_args(const struct ca *ca, int argc, char **argv)
+int ca_vm_args(const struct ca *ca, int argc, char **argv, bool *json, json_t **args)
 {
 	static const struct option options[] = {
 		{ "run-dir", required_argument, NULL, 'r' },
@@ -142,16 +171,17 @@ int cmd_qemu_args(const struct ca *ca, int argc, char **argv)
 	struct sivshmem_error err = { 0 };
 	struct policy *policy;
 	char path[PATH_MAX];
-	bool json = false;
 	int opt, rc;
 
 	while ((opt = getopt_long(argc, argv, "r:p:j", options, NULL)) != -1) {
-		switch (opt) {
-		case 'r': run_dir = optarg; break;
-		case 'p': file = optarg; break;
-		case 'j': json = true; break;
-		default: return ca_usage(ca, "bad option");
-		}
+		if (opt == 'r')
+			run_dir = optarg;
+		else if (opt == 'p')
+			file = optarg;
+		else if (opt == 'j' && json)
+			*json = true;
+		else
+			return ca_usage(ca, "bad option");
 	}
 	if (argc - optind != 1)
 		return ca_usage(ca, "name one VM");
@@ -160,7 +190,21 @@ int cmd_qemu_args(const struct ca *ca, int argc, char **argv)
 	rc = policy_load(file, &policy, &err);
 	if (rc)
 		return ca_fail(rc, &err);
-	rc = print_args(policy, file, argv[optind], run_dir, json);
+	rc = find_args(policy, file, argv[optind], run_dir, args);
 	policy_free(policy);
+	return rc;
+}
+
+int cmd_qemu_args(const struct ca *ca, int argc, char **argv)
+{
+	json_t *args = NULL;
+	bool json = false;
+	int rc;
+
+	rc = ca_vm_args(ca, argc, argv, &json, &args);
+	if (rc)
+		return rc;
+	rc = json ? ca_json_print(json_incref(args)) : print_words(args);
+	json_decref(args);
 	return rc;
 }

@@ -14,9 +14,11 @@
 #include <bsd/err.h>
 #include <bsd/unistd.h>
 
+#include "host_sign.h"
+#include "keep.h"
 #include "worker.h"
 
-#define BACKOFF_MAX	2000	/* ms */
+#define BACKOFF_MAX	200	/* ms: with its start, new opens work within a second */
 #define LIVED_WELL	5000
 
 /* --- sessions --- */
@@ -51,6 +53,7 @@ struct session *session_create(struct domain *domain, uint64_t id,
 	LIST_INIT(&s->grants);
 	LIST_INSERT_HEAD(&domain->sessions, s, node);
 	domain->session_count++;
+	keep_session(s);
 	return s;
 }
 
@@ -60,6 +63,7 @@ void session_destroy(struct session *session)
 
 	while ((g = LIST_FIRST(&session->grants)))
 		store_release(g);
+	keep_session_gone(session);
 	LIST_REMOVE(session, node);
 	session->domain->session_count--;
 	if (session->conn >= 0)
@@ -72,7 +76,7 @@ void domain_reset(struct domain *domain)
 	struct session *s;
 
 	while ((s = LIST_FIRST(&domain->sessions)))
-		session_destroy(s);
+		session_destroy(s);	/* NOLINT(clang-analyzer-unix.Malloc): it leaves the list */
 }
 
 /* --- workers --- */
@@ -149,18 +153,23 @@ static void spawn(struct domain *d)
 	}
 	d->worker = pid;
 	d->started = sivshmem_now_ms();
+	if (!d->vm)
+		local_listen(true);
 }
 
 static void forget_worker(struct domain *d)
 {
+	store_forget_resize(d);
 	loop_drop(&d->rpc);
 	if (d->event >= 0)
 		close(d->event);
 	d->event = -1;
 	d->worker = 0;
 	/* local processes spoke with it alone: their handshakes died with it */
-	if (!d->vm)
-		domain_reset(d);
+	if (d->vm)
+		return;
+	domain_reset(d);
+	local_listen(false);
 }
 
 /* Handshakes are gone, grants are not; see ring.h. */
@@ -172,7 +181,7 @@ static void worker_ended(struct domain *d)
 	d->failures = now - d->started < LIVED_WELL ? d->failures + 1 : 0;
 	d->restart_at = now;
 	if (d->failures > 2)
-		d->restart_at += d->failures > 7 ? BACKOFF_MAX : 25 << d->failures;
+		d->restart_at += d->failures > 5 ? BACKOFF_MAX : 25 << (d->failures - 3);
 }
 
 void domain_restart(struct domain *domain)
@@ -188,6 +197,8 @@ void domains_reap(void)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (host_signer_reaped(pid, status))
+			continue;
 		for (i = 0; i < monitor.domain_count; i++) {
 			struct domain *d = &monitor.domains[i];
 

@@ -23,7 +23,10 @@
 #include <unistd.h>
 #include <bsd/err.h>
 
+#include <sivshmem/wake.h>
+
 #include "alloc.h"
+#include "keep.h"
 
 #define GREETING_MAX	(4 + POLICY_MAX_VMS)
 
@@ -73,7 +76,7 @@ static uint32_t greet_link(const struct device *dev, struct word *w)
 
 	w[n++] = (struct word){ 0, -1 };
 	w[n++] = (struct word){ policy->position[me], -1 };
-	w[n++] = (struct word){ -1, link->memory };
+	w[n++] = (struct word){ -1, link->table };
 	for (i = 0; i < monitor.policy->vm_count; i++)
 		if (policy_may_wake(policy, me, i))
 			w[n++] = (struct word){ policy->position[i], link->bell[i] };
@@ -90,6 +93,7 @@ static void device_gone(struct device *dev)
 	if (dev->link < 0) {
 		audit_write(&(struct audit){ .event = "vm-down", .domain = dev->domain });
 		dev->domain->up = false;
+		keep_domain(dev->domain);
 		domain_reset(dev->domain);
 		/* the next guest finds no word of this one */
 		if (fallocate(dev->domain->memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
@@ -115,6 +119,8 @@ static bool greet(struct device *dev)
 		if (monitor_send(dev->conn.fd, &w->value, sizeof(w->value), w->fd))
 			return false;
 		dev->sent++;
+		keep_device(dev);
+		keep_commit();
 	}
 	return true;
 }
@@ -169,14 +175,25 @@ static void listener_ready(struct watch *watch, uint32_t events)
 	dev->conn.ready = conn_ready;
 	dev->conn.owner = dev;
 	dev->sent = 0;
+	keep_device(dev);
 	if (loop_add(&dev->conn, EPOLLIN | EPOLLRDHUP | EPOLLOUT))
 		err(3, "epoll_ctl");
 	if (dev->link < 0) {
 		dev->domain->up = true;
+		keep_domain(dev->domain);
 		audit_write(&(struct audit){ .event = "vm-up", .domain = dev->domain });
 	}
 	if (greet(dev))
 		loop_change(&dev->conn, EPOLLIN | EPOLLRDHUP);
+}
+
+static void wait_for_qemu(struct device *dev)
+{
+	dev->listener.ready = listener_ready;
+	dev->listener.owner = dev;
+	if (loop_add(&dev->listener, EPOLLIN))
+		err(3, "epoll_ctl");
+	keep_device(dev);
 }
 
 static void device_listen(struct device *dev)
@@ -191,10 +208,23 @@ static void device_listen(struct device *dev)
 	if (!vm->any_uid && geteuid() == 0 && lchown(dev->path, vm->uid, (gid_t)-1))
 		warn("%s", dev->path);
 	dev->listener.fd = fd;
-	dev->listener.ready = listener_ready;
-	dev->listener.owner = dev;
-	if (loop_add(&dev->listener, EPOLLIN))
+	wait_for_qemu(dev);
+}
+
+/* The last monitor had a QEMU here, or its socket. */
+static bool device_goes_on(struct device *dev)
+{
+	keep_take_device(dev);
+	if (dev->listener.fd >= 0)
+		wait_for_qemu(dev);
+	if (dev->conn.fd < 0)
+		return dev->listener.fd >= 0;
+	unlink(dev->path);
+	dev->conn.ready = conn_ready;
+	dev->conn.owner = dev;
+	if (loop_add(&dev->conn, EPOLLIN | EPOLLRDHUP | EPOLLOUT))
 		err(3, "epoll_ctl");
+	return true;
 }
 
 static int make_dir(const char *path)
@@ -234,32 +264,52 @@ static void device_start(struct device *dev, struct domain *d, int link)
 	r = make_parent(dev);
 	if (r)
 		errc(3, -r, "%s", dev->path);
+	if (device_goes_on(dev))
+		return;
 	device_listen(dev);
 	if (dev->listener.fd < 0)
 		exit(3);
+}
+
+/* Where all may write, one device has it all; else see link_file.c. */
+static bool link_memory(uint32_t index, bool goes_on)
+{
+	const struct policy_link *policy = &monitor.policy->links[index];
+	struct link *link = &monitor.links[index];
+
+	if (!goes_on && policy->split) {
+		link->memory = link_file_make(index);
+		link->table = make_memory("sivshmem:wake", SIVWAKE_MEMORY);
+	} else if (!goes_on) {
+		link->memory = link->table = make_memory("sivshmem:link", policy->memory);
+	}
+	link->pages = pages_create(policy->usable);
+	return link->memory >= 0 && link->table >= 0 && link->pages && !wake_start(index);
 }
 
 static void link_start(uint32_t index)
 {
 	const struct policy_link *policy = &monitor.policy->links[index];
 	struct link *link = &monitor.links[index];
+	bool goes_on = keep_take_link(index);
 	uint32_t i;
 
-	link->memory = make_memory("sivshmem:link", policy->memory);
-	link->pages = pages_create(policy->usable);
-	if (link->memory < 0 || !link->pages || wake_start(index))
+	if (!link_memory(index, goes_on))
 		err(3, "cannot make %llu bytes of memory for link %u",
 		    (unsigned long long)policy->memory, index);
 	for (i = 0; i < monitor.policy->vm_count; i++) {
-		link->bell[i] = -1;
+		link->bell[i] = goes_on ? link->bell[i] : -1;
 		link->device[i].listener.fd = link->device[i].conn.fd = -1;
 		if (!(policy->readers >> i & 1))
 			continue;
-		link->bell[i] = make_bell();
+		if (!goes_on)
+			link->bell[i] = make_bell();
 		if (link->bell[i] < 0)
 			err(3, "eventfd");
 		device_start(&link->device[i], &monitor.domains[i], (int)index);
 	}
+	if (policy->split)
+		link_file_names(index);
 }
 
 int hub_start(void)
@@ -269,9 +319,11 @@ int hub_start(void)
 	for (i = 0; i < monitor.policy->vm_count; i++) {
 		struct domain *d = &monitor.domains[i];
 
-		d->memory = make_memory("sivshmem:control", SIVRING_MEMORY);
-		d->wake = make_bell();
-		d->ring = make_bell();
+		if (!keep_take_domain(d)) {
+			d->memory = make_memory("sivshmem:control", SIVRING_MEMORY);
+			d->wake = make_bell();
+			d->ring = make_bell();
+		}
 		if (d->memory < 0 || d->wake < 0 || d->ring < 0)
 			return -errno;
 		device_start(&d->control, d, -1);
@@ -288,6 +340,7 @@ void hub_stop(void)
 {
 	uint32_t i, k;
 
+	link_file_stop();
 	for (i = 0; i < monitor.policy->vm_count; i++) {
 		if (monitor.domains[i].control.listener.fd >= 0)
 			unlink(monitor.domains[i].control.path);

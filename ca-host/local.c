@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Processes of this host: the socket that they connect to, the memfds that they get. */
-#include "monitor.h"
+#include "keep.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -119,12 +119,21 @@ static void listener_ready(struct watch *watch, uint32_t events)
 		connected(fd);
 }
 
+void local_listen(bool on)
+{
+	if (listener.ready && loop_change(&listener, on ? EPOLLIN : 0))
+		warn("%s", path);
+}
+
 int local_start(void)
 {
 	snprintf(path, sizeof(path), "%s/local.sock", monitor.run_dir);
-	listener.fd = monitor_listen(path, SOCK_SEQPACKET, 0666);
+	listener.fd = keep_take_socket("local");
+	if (listener.fd < 0)
+		listener.fd = monitor_listen(path, SOCK_SEQPACKET, 0666);
 	if (listener.fd < 0)
 		return listener.fd;
+	keep_socket("local", listener.fd);
 	listener.ready = listener_ready;
 	return loop_add(&listener, EPOLLIN);
 }

@@ -4,7 +4,7 @@
  * one owner and kind overlapping. An owner is a VM's, and a VM's kernel says
  * which; it asks again when the object is announced.
  */
-#include "monitor.h"
+#include "keep.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,6 +17,31 @@ struct lock {
 	struct sivring_lock is;
 };
 
+uint32_t lock_count(const struct object *object)
+{
+	const struct lock *l;
+	uint32_t n = 0;
+
+	LIST_FOREACH(l, &object->locks, node)
+		n++;
+	return n;
+}
+
+const struct lock *lock_next(const struct lock *l)
+{
+	return LIST_NEXT(l, node);
+}
+
+const struct grant *lock_grant(const struct lock *l)
+{
+	return l->grant;
+}
+
+const struct sivring_lock *lock_is(const struct lock *l)
+{
+	return &l->is;
+}
+
 static bool overlap(const struct sivring_lock *a, const struct sivring_lock *b)
 {
 	return a->start <= b->end && b->start <= a->end &&
@@ -28,6 +53,18 @@ static bool same_owner(const struct lock *l, const struct grant *grant,
 {
 	return l->grant->session->domain == grant->session->domain &&
 	       l->is.owner == wanted->owner;
+}
+
+/* Of the one who asks, and touched by it */
+static bool is_meant(const struct lock *l, const struct grant *grant,
+		     const struct sivring_lock *wanted)
+{
+	return overlap(&l->is, wanted) && same_owner(l, grant, wanted);
+}
+
+static bool sticks_out(const struct lock *l, const struct sivring_lock *range)
+{
+	return l->is.start < range->start && l->is.end > range->end;
 }
 
 static const struct lock *find_in_way(const struct grant *grant,
@@ -58,8 +95,7 @@ static bool splits(const struct grant *grant, const struct sivring_lock *wanted)
 	const struct lock *l;
 
 	LIST_FOREACH(l, &grant->object->locks, node)
-		if (overlap(&l->is, wanted) && same_owner(l, grant, wanted) &&
-		    l->is.start < wanted->start && l->is.end > wanted->end)
+		if (is_meant(l, grant, wanted) && sticks_out(l, wanted))
 			return true;
 	return false;
 }
@@ -75,7 +111,7 @@ static struct lock *cut(struct lock *l, const struct sivring_lock *range, struct
 {
 	bool before = l->is.start < range->start, after = l->is.end > range->end;
 
-	if (before && after) {
+	if (sticks_out(l, range)) {
 		spare->grant = l->grant;
 		spare->is = l->is;
 		spare->is.start = range->end + 1;
@@ -100,7 +136,7 @@ static bool replace(struct grant *grant, const struct sivring_lock *wanted,
 
 	for (l = LIST_FIRST(&grant->object->locks); l; l = next) {
 		next = LIST_NEXT(l, node);
-		if (!overlap(&l->is, wanted) || !same_owner(l, grant, wanted))
+		if (!is_meant(l, grant, wanted))
 			continue;
 		less |= wanted->type < l->is.type;
 		/* of one owner's ranges only one can stand out on both sides */
@@ -109,11 +145,13 @@ static bool replace(struct grant *grant, const struct sivring_lock *wanted,
 	free(spare);
 	if (wanted->type == SIVRING_LOCK_NONE) {
 		free(fresh);
+		keep_locks(grant->object);
 		return less;
 	}
 	fresh->grant = grant;
 	fresh->is = *wanted;
 	LIST_INSERT_HEAD(&grant->object->locks, fresh, node);
+	keep_locks(grant->object);
 	return less;
 }
 
@@ -122,7 +160,20 @@ static void tell(struct object *o)
 	if (!o->lock_wanted)
 		return;
 	o->lock_wanted = false;
+	keep_object(o);
 	store_announce(o, NULL);
+}
+
+/* flock(2) gives up what the owner has before it waits for another kind of it. */
+static void lose(struct grant *grant, const struct sivring_lock *wanted)
+{
+	struct sivring_lock none = *wanted;
+
+	none.type = SIVRING_LOCK_NONE;
+	none.start = 0;
+	none.end = UINT64_MAX;		/* so that nothing is cut in two */
+	if (replace(grant, &none, NULL, NULL))
+		tell(grant->object);
 }
 
 int lock_set(struct grant *grant, const struct sivring_lock *wanted,
@@ -135,7 +186,12 @@ int lock_set(struct grant *grant, const struct sivring_lock *wanted,
 		other = find_in_way(grant, wanted);
 	if (other) {
 		*in_way = other->is;
-		grant->object->lock_wanted |= !(wanted->flags & SIVRING_LOCK_TEST);
+		if (!(wanted->flags & (SIVRING_LOCK_RECORD | SIVRING_LOCK_TEST)))
+			lose(grant, wanted);
+		if (!(wanted->flags & SIVRING_LOCK_TEST) && !grant->object->lock_wanted) {
+			grant->object->lock_wanted = true;
+			keep_object(grant->object);
+		}
 		return EAGAIN;
 	}
 	if (wanted->flags & SIVRING_LOCK_TEST)
@@ -172,6 +228,8 @@ void lock_drop(const struct grant *grant)
 		remove_lock(l);
 		any = true;
 	}
-	if (any)
-		tell(grant->object);
+	if (!any)
+		return;
+	keep_locks(grant->object);
+	tell(grant->object);
 }

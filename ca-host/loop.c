@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "monitor.h"
+#include "handover.h"
+#include "keep.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -40,6 +41,7 @@ void loop_drop(struct watch *watch)
 	if (watch->fd < 0)
 		return;
 	epoll_ctl(epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
+	handover_forget(watch->fd);
 	close(watch->fd);
 	watch->fd = -1;
 	for (i = 0; i < event_count; i++)
@@ -64,5 +66,6 @@ void loop_run(const bool *stop, int (*deadline)(void), void (*tick)(void))
 		}
 		event_count = 0;
 		tick();
+		keep_commit();
 	}
 }

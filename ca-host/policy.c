@@ -198,3 +198,9 @@ void policy_link_path(const struct policy *p, const char *run_dir,
 {
 	snprintf(path, size, "%s/vm/%s/link%u.sock", run_dir, p->vms[vm].name, link);
 }
+
+void policy_memory_path(const struct policy *p, const char *run_dir,
+			uint32_t vm, uint32_t link, char *path, size_t size)
+{
+	snprintf(path, size, "%s/vm/%s/link%u.memory", run_dir, p->vms[vm].name, link);
+}

@@ -17,11 +17,22 @@
 #define POLICY_MAX_VMS		64
 #define POLICY_MAX_LINKS	64
 
+/* Of a VM, or of a service; 0: as many as there may be otherwise. */
+struct policy_limits {
+	uint64_t bytes;			/* of objects that it created, page-rounded */
+	uint32_t objects;		/* that it created */
+	uint32_t sessions;		/* at once */
+	uint32_t handshakes, log;	/* each second: handshakes; lines in the audit log */
+};
+#define POLICY_SESSIONS_MAX	1024	/* of a VM */
+#define POLICY_RATE_MAX		100000
+
 struct policy_vm {
 	char name[SIVP_VM_LEN];		/* [A-Za-z0-9._-]+ */
 	uint32_t index;			/* IVPosition: SIVRING_ID_CONTROL | index */
 	bool any_uid;
 	uint32_t uid;			/* that QEMU must run as, if !any_uid */
+	struct policy_limits limits;
 	uint32_t line;
 };
 
@@ -30,6 +41,7 @@ struct policy_service {
 	uint32_t vm;			/* index into vms, or POLICY_ON_HOST */
 	bool any_uid;
 	uint32_t uid;			/* that the process must have, if !any_uid */
+	struct policy_limits limits;
 	uint32_t line;
 };
 #define POLICY_ON_HOST		0xffffffffu
@@ -54,12 +66,14 @@ struct policy_link {
 	uint64_t writers, readers;	/* bit i: vms[i]; writers is within readers */
 	uint64_t memory;		/* bytes, power of two, >= 2 MiB */
 	uint64_t usable;		/* of them, before the wake table */
+	bool split;			/* some VM may only read: the table is elsewhere */
 	/* the IVPosition of vms[i] on it: SIVRING_ID_LINK | index; 0 if not on it */
 	uint16_t position[POLICY_MAX_VMS];
 };
 
 struct policy {
 	char host[SIVP_HOST_LEN];
+	struct policy_limits limits;	/* of the host's processes, and VMs without their own */
 	uint32_t vm_count, service_count, channel_count, link_count;
 	struct policy_vm *vms;
 	struct policy_service *services;
@@ -89,5 +103,9 @@ void policy_control_path(const struct policy *p, const char *run_dir,
 	uint32_t vm, char *path, size_t size);	/* RUN/vm/NAME/control.sock */
 void policy_link_path(const struct policy *p, const char *run_dir,
 	uint32_t vm, uint32_t link, char *path, size_t size); /* .../linkN.sock */
+void policy_memory_path(const struct policy *p, const char *run_dir,
+	uint32_t vm, uint32_t link, char *path, size_t size); /* .../linkN.memory */
+/* The VMs that reach the link and may not write it. */
+uint64_t policy_only_read(const struct policy_link *link);
 
 #endif

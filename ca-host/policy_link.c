@@ -91,6 +91,9 @@ static int size_links(const struct policy_parser *parser)
 		uint64_t table = (uint64_t)__builtin_popcountll(link->readers) *
 			sizeof(struct sivwake_slot);
 
+		link->split = policy_only_read(link) != 0;
+		if (link->split)
+			table = 0;
 		link->memory = round_up_pow2(link->memory + table);
 		link->usable = link->memory - table;
 		total += link->memory;
@@ -109,9 +112,15 @@ static void number_links(struct policy *p)
 	for (uint32_t i = 0; i < p->link_count; i++) {
 		for (uint32_t vm = 0; vm < p->vm_count; vm++) {
 			if (p->links[i].readers & (1ull << vm))
-				p->links[i].position[vm] = SIVRING_ID_LINK | next++;
+				p->links[i].position[vm] = next++ |
+					(p->links[i].split ? SIVRING_ID_BELL : SIVRING_ID_LINK);
 		}
 	}
+}
+
+uint64_t policy_only_read(const struct policy_link *link)
+{
+	return link->readers & ~link->writers;
 }
 
 bool policy_may_wake(const struct policy_link *link, uint32_t from, uint32_t to)
@@ -144,4 +153,5 @@ int policy_make_links(const struct policy_parser *parser)
 }
 
 _Static_assert(POLICY_MAX_VMS <= 64, "a set of VMs is a 64-bit mask");
+_Static_assert(POLICY_MAX_VMS * sizeof(struct sivwake_slot) <= SIVWAKE_MEMORY, "wake table");
 _Static_assert(POLICY_MAX_LINKS * POLICY_MAX_VMS < SIVRING_ID_MASK, "link positions");

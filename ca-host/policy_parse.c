@@ -14,123 +14,17 @@
 #define OBJECTS_MAX	4096
 #define OBJECTS_DEFAULT	64
 
-enum { STRING = 1, INTEGER = 2, LIST = 4 };	/* types that a key may have */
-
-struct key {
-	const char *name;
-	int types;
-	bool required;
-};
-
-static int value_type(const config_setting_t *s)
-{
-	switch (config_setting_type(s)) {
-	case CONFIG_TYPE_STRING: return STRING;
-	case CONFIG_TYPE_INT:
-	case CONFIG_TYPE_INT64: return INTEGER;
-	case CONFIG_TYPE_LIST: return LIST;
-	default: return 0;
-	}
-}
-
-static const char *type_name(int types)
-{
-	switch (types) {
-	case STRING: return "a string \"...\"";
-	case INTEGER: return "an integer";
-	case LIST: return "a list ( ... )";
-	default: return "a string or an integer";
-	}
-}
-
-/* A value as people know it from the file; printable, cut to fit. */
-static const char *value_text(const config_setting_t *s, char out[64])
-{
-	switch (config_setting_type(s)) {
-	case CONFIG_TYPE_STRING:
-		snprintf(out, 64, "%s", config_setting_get_string(s));
-		for (char *c = out; *c; c++)
-			*c = *c >= ' ' && *c <= '~' ? *c : '?';
-		return out;
-	case CONFIG_TYPE_INT:
-	case CONFIG_TYPE_INT64:
-		snprintf(out, 64, "%lld", config_setting_get_int64(s));
-		return out;
-	case CONFIG_TYPE_FLOAT:
-		snprintf(out, 64, "%g", config_setting_get_float(s));
-		return out;
-	case CONFIG_TYPE_BOOL:
-		return config_setting_get_bool(s) ? "true" : "false";
-	case CONFIG_TYPE_GROUP: return "{ ... }";
-	case CONFIG_TYPE_ARRAY: return "[ ... ]";
-	default: return "( ... )";
-	}
-}
-
-static uint32_t line_of(const config_setting_t *s)
-{
-	return s->line;
-}
-
-static const struct key *find_key(const struct key *keys, const char *name)
-{
-	for (; keys->name; keys++) {
-		if (!strcmp(keys->name, name))
-			return keys;
-	}
-	return NULL;
-}
-
-static void key_names(const struct key *keys, char *out, size_t size)
-{
-	*out = '\0';
-	for (; keys->name; keys++) {
-		strlcat(out, keys->name, size);
-		if (keys[1].name)
-			strlcat(out, ", ", size);
-	}
-}
-
-/* The group has only these keys, each of its type, and all required ones. */
-static int check_keys(const struct policy_parser *ps, config_setting_t *group,
-		      const char *what, const struct key *keys)
-{
-	char known[128], text[64];
-
-	key_names(keys, known, sizeof(known));
-	if (!config_setting_is_group(group))
-		return policy_bad(ps, line_of(group), "%s is a group { ... } of %s, got '%s'",
-				  what, known, value_text(group, text));
-	for (int i = 0; i < config_setting_length(group); i++) {
-		config_setting_t *s = config_setting_get_elem(group, (unsigned int)i);
-		const struct key *key = find_key(keys, config_setting_name(s));
-
-		if (!key)
-			return policy_bad(ps, line_of(s), "unknown key in %s, got '%s'; known are %s",
-					  what, config_setting_name(s), known);
-		if (!(value_type(s) & key->types))
-			return policy_bad(ps, line_of(s), "%s must be %s, got '%s'", key->name,
-					  type_name(key->types), value_text(s, text));
-	}
-	for (; keys->name; keys++) {
-		if (keys->required && !config_setting_get_member(group, keys->name))
-			return policy_bad(ps, line_of(group), "%s lacks '%s', got only what is there; add %s = ...;",
-					  what, keys->name, keys->name);
-	}
-	return 0;
-}
-
 static int parse_name(const struct policy_parser *ps, config_setting_t *s,
 		      char *out, size_t size)
 {
 	const char *name = config_setting_get_string(s);
 	char text[64];
 
-	memset(out, 0, size);
+	memset(out, 0, size);	/* NOLINT(clang-analyzer-core.NonNullParamChecker): counted before */
 	if (strlcpy(out, name, size) >= size || !sivshmem_name_valid(out, size))
-		return policy_bad(ps, line_of(s),
+		return policy_bad(ps, policy_line_of(s),
 			"%s must be 1 to %zu of [A-Za-z0-9._/:-], no '..', no leading '/', got '%s'",
-			config_setting_name(s), size - 1, value_text(s, text));
+			config_setting_name(s), size - 1, policy_value_text(s, text));
 	return 0;
 }
 
@@ -146,7 +40,7 @@ static int parse_uid(const struct policy_parser *ps, config_setting_t *group,
 		return 0;
 	value = config_setting_get_int64(s);
 	if (value < 0 || value >= SIVP_ANY_ID)
-		return policy_bad(ps, line_of(s), "uid must be 0 to 4294967294, got '%lld'", value);
+		return policy_bad(ps, policy_line_of(s), "uid must be 0 to 4294967294, got '%lld'", value);
 	*uid = (uint32_t)value;
 	return 0;
 }
@@ -156,13 +50,14 @@ static int parse_uid(const struct policy_parser *ps, config_setting_t *group,
 static int parse_vm(const struct policy_parser *ps, config_setting_t *group,
 		    struct policy_vm *vm)
 {
-	static const struct key keys[] = {
-		{ "name", STRING, true }, { "uid", INTEGER, false }, { 0 },
+	static const struct policy_key keys[] = {
+		{ "name", POLICY_STRING, true }, { "uid", POLICY_INTEGER, false },
+		{ "limits", POLICY_GROUP, false }, { 0 },
 	};
 	config_setting_t *name;
 	int rc;
 
-	rc = check_keys(ps, group, "a VM", keys);
+	rc = policy_check_keys(ps, group, "a VM", keys);
 	if (rc)
 		return rc;
 	name = config_setting_get_member(group, "name");
@@ -171,16 +66,18 @@ static int parse_vm(const struct policy_parser *ps, config_setting_t *group,
 		return rc;
 	/* it is a directory of the run directory too */
 	if (strpbrk(vm->name, "/:") || vm->name[0] == '.')
-		return policy_bad(ps, line_of(name),
+		return policy_bad(ps, policy_line_of(name),
 			"a VM's name must be of [A-Za-z0-9._-] and begin with no '.', got '%s'", vm->name);
 	if (!strcmp(vm->name, POLICY_HOST_VM))
-		return policy_bad(ps, line_of(name),
+		return policy_bad(ps, policy_line_of(name),
 			"the name stands for the host's own processes, got '%s'; name the VM otherwise", vm->name);
 	if (policy_find_vm(ps->policy, vm->name))
-		return policy_bad(ps, line_of(name), "two VMs of one name, got '%s'; it is in line %u too",
+		return policy_bad(ps, policy_line_of(name), "two VMs of one name, got '%s'; it is in line %u too",
 				  vm->name, policy_find_vm(ps->policy, vm->name)->line);
-	vm->line = line_of(name);
-	return parse_uid(ps, group, &vm->any_uid, &vm->uid);
+	vm->line = policy_line_of(name);
+	vm->limits = ps->policy->limits;
+	rc = policy_parse_limits(ps, group, &vm->limits);
+	return rc ? rc : parse_uid(ps, group, &vm->any_uid, &vm->uid);
 }
 
 /* --- services --- */
@@ -197,22 +94,23 @@ static int parse_service_vm(const struct policy_parser *ps, config_setting_t *s,
 	else if (!strcmp(name, POLICY_HOST_VM))
 		service->vm = POLICY_ON_HOST;
 	else
-		return policy_bad(ps, line_of(s), "no such VM, got '%s'; list it in vms or say \"host\"",
-				  value_text(s, text));
+		return policy_bad(ps, policy_line_of(s), "no such VM, got '%s'; list it in vms or say \"host\"",
+				  policy_value_text(s, text));
 	return 0;
 }
 
 static int parse_service(const struct policy_parser *ps, config_setting_t *group,
 			 struct policy_service *service)
 {
-	static const struct key keys[] = {
-		{ "name", STRING, true }, { "vm", STRING, true }, { "uid", INTEGER, false }, { 0 },
+	static const struct policy_key keys[] = {
+		{ "name", POLICY_STRING, true }, { "vm", POLICY_STRING, true },
+		{ "uid", POLICY_INTEGER, false }, { "limits", POLICY_GROUP, false }, { 0 },
 	};
 	const struct policy_service *other;
 	config_setting_t *name;
 	int rc;
 
-	rc = check_keys(ps, group, "a service", keys);
+	rc = policy_check_keys(ps, group, "a service", keys);
 	if (rc)
 		return rc;
 	name = config_setting_get_member(group, "name");
@@ -221,10 +119,12 @@ static int parse_service(const struct policy_parser *ps, config_setting_t *group
 		return rc;
 	other = policy_find_service(ps->policy, service->name);
 	if (other)
-		return policy_bad(ps, line_of(name), "two services of one name, got '%s'; it is in line %u too",
+		return policy_bad(ps, policy_line_of(name), "two services of one name, got '%s'; it is in line %u too",
 				  service->name, other->line);
-	service->line = line_of(name);
+	service->line = policy_line_of(name);
 	rc = parse_service_vm(ps, config_setting_get_member(group, "vm"), service);
+	if (!rc)
+		rc = policy_parse_limits(ps, group, &service->limits);
 	return rc ? rc : parse_uid(ps, group, &service->any_uid, &service->uid);
 }
 
@@ -256,7 +156,7 @@ static int parse_rights(const struct policy_parser *ps, config_setting_t *s,
 	const char *at = config_setting_get_string(s);
 	char text[64];
 
-	value_text(s, text);
+	policy_value_text(s, text);
 	*rights = 0;
 	for (bool more = true; more; ) {
 		size_t n = strcspn(at, ", \t");
@@ -264,7 +164,7 @@ static int parse_rights(const struct policy_parser *ps, config_setting_t *s,
 
 		/* ro and rw share the bit for reading: one of them, once */
 		if (!bits || (*rights & bits))
-			return policy_bad(ps, line_of(s),
+			return policy_bad(ps, policy_line_of(s),
 				"rights are ro or rw, then create, resize, each once, got '%s'", text);
 		*rights |= bits;
 		at += n;
@@ -273,37 +173,13 @@ static int parse_rights(const struct policy_parser *ps, config_setting_t *s,
 		if (more)
 			at += 1 + strspn(at + 1, " \t");
 		else if (*at)
-			return policy_bad(ps, line_of(s), "rights are separated by ',', got '%s'", text);
+			return policy_bad(ps, policy_line_of(s), "rights are separated by ',', got '%s'", text);
 	}
 	if (!(*rights & SIVSHMEM_RIGHT_READ))
-		return policy_bad(ps, line_of(s), "rights lack ro or rw, got '%s'", text);
+		return policy_bad(ps, policy_line_of(s), "rights lack ro or rw, got '%s'", text);
 	if (!(*rights & SIVSHMEM_RIGHT_WRITE) && *rights != SIVSHMEM_RIGHT_READ)
-		return policy_bad(ps, line_of(s), "create and resize need rw, got '%s'", text);
+		return policy_bad(ps, policy_line_of(s), "create and resize need rw, got '%s'", text);
 	return 0;
-}
-
-/* Digits and at most one of K, M, G; 0 when it is anything else or too large. */
-static uint64_t quota_bytes(const char *text)
-{
-	uint64_t value = 0;
-	unsigned int shift = 0;
-
-	if (*text < '0' || *text > '9')
-		return 0;
-	for (; *text >= '0' && *text <= '9'; text++) {
-		value = value * 10 + (uint64_t)(*text - '0');
-		if (value > POLICY_MEMORY_MAX)
-			return 0;
-	}
-	if (*text == 'K')
-		shift = 10;
-	else if (*text == 'M')
-		shift = 20;
-	else if (*text == 'G')
-		shift = 30;
-	if (text[shift ? 1 : 0] || value > POLICY_MEMORY_MAX >> shift)
-		return 0;
-	return value << shift;
 }
 
 static int parse_quota(const struct policy_parser *ps, config_setting_t *s,
@@ -311,9 +187,9 @@ static int parse_quota(const struct policy_parser *ps, config_setting_t *s,
 {
 	char text[64];
 
-	*quota = quota_bytes(value_text(s, text));
+	*quota = policy_bytes(policy_value_text(s, text));
 	if (!*quota)
-		return policy_bad(ps, line_of(s),
+		return policy_bad(ps, policy_line_of(s),
 			"quota must be 1 to 64G bytes, with K, M or G if you like, got '%s'", text);
 	*quota = (*quota + POLICY_PAGE - 1) & ~(uint64_t)(POLICY_PAGE - 1);
 	return 0;
@@ -325,7 +201,7 @@ static int parse_objects(const struct policy_parser *ps, config_setting_t *s,
 	long long value = s ? config_setting_get_int64(s) : OBJECTS_DEFAULT;
 
 	if (value < 1 || value > OBJECTS_MAX)
-		return policy_bad(ps, line_of(s), "objects must be 1 to %d, got '%lld'",
+		return policy_bad(ps, policy_line_of(s), "objects must be 1 to %d, got '%lld'",
 				  OBJECTS_MAX, value);
 	*objects = (uint32_t)value;
 	return 0;
@@ -334,8 +210,8 @@ static int parse_objects(const struct policy_parser *ps, config_setting_t *s,
 static int parse_member(const struct policy_parser *ps, config_setting_t *group,
 			struct policy_channel *channel)
 {
-	static const struct key keys[] = {
-		{ "service", STRING, true }, { "rights", STRING, true }, { 0 },
+	static const struct policy_key keys[] = {
+		{ "service", POLICY_STRING, true }, { "rights", POLICY_STRING, true }, { 0 },
 	};
 	struct policy_member *member = &channel->members[channel->member_count];
 	const struct policy *p = ps->policy;
@@ -344,20 +220,20 @@ static int parse_member(const struct policy_parser *ps, config_setting_t *group,
 	char text[64];
 	int rc;
 
-	rc = check_keys(ps, group, "a member", keys);
+	rc = policy_check_keys(ps, group, "a member", keys);
 	if (rc)
 		return rc;
 	name = config_setting_get_member(group, "service");
 	service = policy_find_service(p, config_setting_get_string(name));
 	if (!service)
-		return policy_bad(ps, line_of(name), "no such service, got '%s'; list it in services",
-				  value_text(name, text));
+		return policy_bad(ps, policy_line_of(name), "no such service, got '%s'; list it in services",
+				  policy_value_text(name, text));
 	if (policy_rights(p, channel, service))
-		return policy_bad(ps, line_of(name), "member twice in channel '%s', got '%s'",
+		return policy_bad(ps, policy_line_of(name), "member twice in channel '%s', got '%s'",
 				  channel->name, service->name);
 	if (channel->member_count && (service->vm == POLICY_ON_HOST) !=
 	    (p->services[channel->members[0].service].vm == POLICY_ON_HOST))
-		return policy_bad(ps, line_of(name),
+		return policy_bad(ps, policy_line_of(name),
 			"channel '%s' mixes services on the host and in VMs, which is not supported yet, got '%s'; use two channels",
 			channel->name, service->name);
 	member->service = (uint32_t)(service - p->services);
@@ -373,7 +249,7 @@ static int parse_members(const struct policy_parser *ps, config_setting_t *list,
 	int n = config_setting_length(list), rc = 0;
 
 	if (n == 0)
-		return policy_bad(ps, line_of(list), "channel '%s' has no members, got '()'; add one or remove it",
+		return policy_bad(ps, policy_line_of(list), "channel '%s' has no members, got '()'; add one or remove it",
 				  channel->name);
 	channel->members = calloc((size_t)n, sizeof(*channel->members));
 	if (!channel->members)
@@ -388,15 +264,15 @@ static int parse_members(const struct policy_parser *ps, config_setting_t *list,
 static int parse_channel(const struct policy_parser *ps, config_setting_t *group,
 			 struct policy_channel *channel)
 {
-	static const struct key keys[] = {
-		{ "name", STRING, true }, { "quota", STRING | INTEGER, true },
-		{ "objects", INTEGER, false }, { "members", LIST, true }, { 0 },
+	static const struct policy_key keys[] = {
+		{ "name", POLICY_STRING, true }, { "quota", POLICY_STRING | POLICY_INTEGER, true },
+		{ "objects", POLICY_INTEGER, false }, { "members", POLICY_LIST, true }, { 0 },
 	};
 	const struct policy_channel *other;
 	config_setting_t *name;
 	int rc;
 
-	rc = check_keys(ps, group, "a channel", keys);
+	rc = policy_check_keys(ps, group, "a channel", keys);
 	if (rc)
 		return rc;
 	name = config_setting_get_member(group, "name");
@@ -405,9 +281,9 @@ static int parse_channel(const struct policy_parser *ps, config_setting_t *group
 		return rc;
 	other = policy_find_channel(ps->policy, channel->name);
 	if (other)
-		return policy_bad(ps, line_of(name), "two channels of one name, got '%s'; it is in line %u too",
+		return policy_bad(ps, policy_line_of(name), "two channels of one name, got '%s'; it is in line %u too",
 				  channel->name, other->line);
-	channel->line = line_of(name);
+	channel->line = policy_line_of(name);
 	rc = parse_quota(ps, config_setting_get_member(group, "quota"), &channel->quota);
 	if (!rc)
 		rc = parse_objects(ps, config_setting_get_member(group, "objects"), &channel->objects);
@@ -449,7 +325,7 @@ static int parse_vms(const struct policy_parser *ps, config_setting_t *root)
 		int rc;
 
 		if (i == POLICY_MAX_VMS)
-			return policy_bad(ps, line_of(group), "more than %d VMs, got '%zu'", POLICY_MAX_VMS, n);
+			return policy_bad(ps, policy_line_of(group), "more than %d VMs, got '%zu'", POLICY_MAX_VMS, n);
 		rc = parse_vm(ps, group, &p->vms[i]);
 		if (rc)
 			return rc;
@@ -496,22 +372,26 @@ static int parse_head(const struct policy_parser *ps, config_setting_t *root)
 	config_setting_t *host = config_setting_get_member(root, "host");
 
 	if (config_setting_get_int64(version) != 1)
-		return policy_bad(ps, line_of(version), "version must be 1, got '%lld'",
+		return policy_bad(ps, policy_line_of(version), "version must be 1, got '%lld'",
 				  config_setting_get_int64(version));
 	return host ? parse_name(ps, host, ps->policy->host, sizeof(ps->policy->host)) : 0;
 }
 
 int policy_parse(const struct policy_parser *ps, config_setting_t *root)
 {
-	static const struct key keys[] = {
-		{ "version", INTEGER, true }, { "host", STRING, false }, { "vms", LIST, false },
-		{ "services", LIST, false }, { "channels", LIST, false }, { 0 },
+	static const struct policy_key keys[] = {
+		{ "version", POLICY_INTEGER, true }, { "host", POLICY_STRING, false },
+		{ "limits", POLICY_GROUP, false }, { "vms", POLICY_LIST, false },
+		{ "services", POLICY_LIST, false }, { "channels", POLICY_LIST, false }, { 0 },
 	};
 	int rc;
 
-	rc = check_keys(ps, root, "the policy", keys);
+	rc = policy_check_keys(ps, root, "the policy", keys);
 	if (!rc)
 		rc = parse_head(ps, root);
+	ps->policy->limits = policy_default_limits;
+	if (!rc)
+		rc = policy_parse_limits(ps, root, &ps->policy->limits);
 	if (!rc)
 		rc = allocate(ps, root);
 	if (!rc)

@@ -44,6 +44,10 @@ enum priv_op {
 	PRIV_LOCK,
 	PRIV_RELEASE,
 	PRIV_REFUSED,		/* audit: the worker refused, reason as PRIV_WHY_* */
+	PRIV_JOIN,		/* of the members of a grant's object */
+	PRIV_MEMBERS,
+	PRIV_CONFIRM,
+	PRIV_LEAVE,
 };
 
 enum priv_why {
@@ -81,6 +85,13 @@ struct priv_request {
 			uint32_t grow_only, pad;
 		} grant;
 		struct sivring_lock lock;
+		struct {	/* JOIN, MEMBERS, CONFIRM, LEAVE */
+			uint64_t grant, after;
+			union {
+				struct sivp_join join;
+				struct sivp_confirm confirm;
+			};
+		} member;
 		struct {
 			uint32_t why, pad;
 		} refused;
@@ -113,6 +124,11 @@ struct priv_reply {
 			uint32_t type, pad;
 			uint64_t start, end;
 		} lock;
+		struct sivp_attest attest;	/* JOIN */
+		struct {
+			struct sivp_roster roster;
+			struct sivp_slot slots[SIVP_SLOTS_MAX];
+		} members;
 	};
 	struct sivring_extent extents[];
 };

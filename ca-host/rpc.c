@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "../shim/lib/handshake.h"
+#include "host_sign.h"
+#include "keep.h"
 
 static _Alignas(struct priv_reply) uint8_t buffer[PRIV_REPLY_MAX];
 static struct priv_reply *const reply = (struct priv_reply *)buffer;
@@ -20,6 +22,7 @@ static void fill_start(struct domain *d)
 
 	reply->start.local = !d->vm;
 	reply->start.ring_epoch = ++d->ring_epoch;
+	keep_domain(d);
 	memcpy(reply->start.boot_epoch, monitor.boot_epoch, sizeof(monitor.boot_epoch));
 	memcpy(reply->start.vm, d->name, strlen(d->name));
 	for (i = 0; d->vm && i < monitor.policy->link_count; i++)
@@ -34,6 +37,8 @@ static int do_session(struct domain *d, const struct priv_request *q)
 		return ENOENT;		/* local ones begin with a connection */
 	if (s && d->vm && !q->session_open.again)
 		return EEXIST;
+	if (s && s->revoked)
+		return EKEYREVOKED;
 	/* its grants are gone: the guest must not go on with their pages */
 	if (!s && q->session_open.again)
 		return ESTALE;
@@ -79,6 +84,8 @@ static const char *judge(struct session *s, const struct priv_request *q,
 				      &monitor.root, &ctx);
 	if (error)
 		return sivshmem_cert_reason(error);
+	if (revoke_has(&q->auth.chain))
+		return "revoked";
 	if (!proven)
 		return "the proof of the service's key is wrong";
 	p = policy_find_service(monitor.policy, cert->subject);
@@ -89,6 +96,8 @@ static const char *judge(struct session *s, const struct priv_request *q,
 		return "the policy has this service in another VM";
 	if (!p->any_uid && p->uid != s->who.uid)
 		return "the policy has this service under another uid";
+	if (s->grant_count && s->holder != p)
+		return "the session's grants are another service's";
 	*service = p;
 	return NULL;
 }
@@ -98,10 +107,14 @@ static int do_sign(struct session *s, const struct priv_request *q)
 	struct sivp_host_body *body = &reply->host;
 
 	body->host_time = time(NULL);
+	body->crl_epoch = revoke_epoch();
 	body->chain = monitor.chain;
 	if (sivshmem_hs_prove(&s->proof, &q->sign.hello, q->sign.eh, s->host_id,
-			      monitor.boot_epoch, body, monitor.secret))
+			      monitor.boot_epoch, body))
 		return EPROTO;
+	if (host_sign(HOST_SIGN_HANDSHAKE, s->proof.th, sizeof(s->proof.th), body->signature))
+		return EAGAIN;
+	sivshmem_hs_proof_signed(&s->proof, body);
 	return 0;
 }
 
@@ -114,8 +127,13 @@ static int do_auth(struct session *s, const struct priv_request *q)
 
 	memcpy(subject, cert->subject, SIVP_NAME_LEN);
 	s->service = service;
-	s->serial = service ? cert->serial : 0;
-	s->not_after = sivshmem_chain_not_after(&q->auth.chain, &monitor.root);
+	if (service) {
+		s->holder = service;
+		s->serial = cert->serial;
+		s->chain = q->auth.chain;
+		s->not_after = sivshmem_chain_not_after(&q->auth.chain, &monitor.root);
+		keep_session(s);
+	}
 	audit_write(&(struct audit){ .event = "auth", .session = s,
 		.subject = subject, .serial = cert->serial,
 		.refused = reason != NULL, .reason = reason });
@@ -276,7 +294,8 @@ static struct grant *grant_for(const struct domain *d, const struct priv_request
 {
 	struct grant *g = store_grant(q->grant.grant);
 
-	if (!g || g->session->domain != d || (!d->vm && g->session->id != q->session))
+	if (!g || g->session->domain != d || (!d->vm && g->session->id != q->session) ||
+	    (g->session->revoked && q->op != PRIV_RELEASE))
 		return NULL;
 	return g;
 }
@@ -310,7 +329,7 @@ static int do_lock(struct domain *d, const struct priv_request *q)
 	struct sivring_lock in_way;
 	int r;
 
-	if (!g || g->session->domain != d || !d->vm)
+	if (!g || g->session->domain != d || !d->vm || g->session->revoked)
 		return EBADF;
 	if (q->lock.type > SIVRING_LOCK_WRITE || q->lock.start > q->lock.end)
 		return EINVAL;
@@ -337,10 +356,13 @@ static int of_session(struct domain *d, const struct priv_request *q)
 
 	if (!s)
 		return ENOENT;
-	switch (q->op) {
-	case PRIV_SESSION_CLOSE:
+	if (q->op == PRIV_SESSION_CLOSE) {
 		session_destroy(s);
 		return 0;
+	}
+	if (s->revoked)
+		return EKEYREVOKED;
+	switch (q->op) {
 	case PRIV_SIGN:
 		return do_sign(s, q);
 	case PRIV_AUTH:
@@ -348,6 +370,8 @@ static int of_session(struct domain *d, const struct priv_request *q)
 	}
 	if (!s->service)
 		return EACCES;
+	if (q->op >= PRIV_JOIN && q->op <= PRIV_LEAVE)
+		return roster_request(s, q, reply);
 	if (!terminated(q->name.channel) || !terminated(q->name.object))
 		return EINVAL;
 	if (q->op == PRIV_UNLINK)
@@ -376,6 +400,10 @@ static int dispatch(struct domain *d, const struct priv_request *q)
 	case PRIV_OPEN:
 	case PRIV_UNLINK:
 	case PRIV_RENAME:
+	case PRIV_JOIN:
+	case PRIV_MEMBERS:
+	case PRIV_CONFIRM:
+	case PRIV_LEAVE:
 		return of_session(d, q);
 	case PRIV_RESIZE:
 	case PRIV_STAT:
@@ -394,10 +422,11 @@ void rpc_ready(struct watch *watch, uint32_t events)
 	struct domain *d = watch->owner;
 	struct priv_request q;
 	ssize_t n;
+	char seen;
 	int r;
 
 	(void)events;
-	n = recv(watch->fd, &q, sizeof(q), MSG_DONTWAIT | MSG_TRUNC);
+	n = recv(watch->fd, &q, sizeof(q), MSG_DONTWAIT | MSG_TRUNC | MSG_PEEK);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n != sizeof(q))
@@ -405,9 +434,14 @@ void rpc_ready(struct watch *watch, uint32_t events)
 	memset(reply, 0, sizeof(*reply));
 	reply_extents = 0;
 	r = dispatch(d, &q);
+	if (r == STORE_LATER)
+		return;		/* it is still there when the others had their turn */
+	store_forget_resize(d);
+	recv(watch->fd, &seen, sizeof(seen), MSG_DONTWAIT);
 	if (r < 0)
 		goto bad;
 	reply->error = r;
+	keep_commit();
 	n = (ssize_t)(sizeof(*reply) + (r ? 0 : reply_extents) * sizeof(struct sivring_extent));
 	if (send(watch->fd, reply, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) == n)
 		return;

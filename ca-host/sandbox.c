@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+#include "sandbox.h"
 #include "worker_priv.h"
 
 #include <errno.h>
 #include <grp.h>
 #include <limits.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,14 +36,16 @@ static int limit(int resource, rlim_t value)
 	return setrlimit((__rlimit_resource_t)resource, &r) ? -errno : 0;
 }
 
-static int set_limits(unsigned int fds)
+static int set_limits(unsigned int fds, size_t memory)
 {
 	int r = limit(RLIMIT_CORE, 0);
 
 	if (!r)
+		r = limit(RLIMIT_NPROC, 0);
+	if (!r)
 		r = limit(RLIMIT_NOFILE, fds);
 	if (!r && !SANITIZED)
-		r = limit(RLIMIT_DATA, MEMORY_MAX);
+		r = limit(RLIMIT_DATA, memory);
 	return r;
 }
 
@@ -86,7 +90,7 @@ static int drop_ids(const char *uid_text, const char *gid_text)
 	return setuid(0) == 0 ? -EPERM : 0;
 }
 
-static int allow_calls(scmp_filter_ctx filter)
+static int allow_worker(void *filter)
 {
 	static const int calls[] = {
 		SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(close),
@@ -120,7 +124,7 @@ static int allow_calls(scmp_filter_ctx filter)
 	return r;
 }
 
-static int filter_calls(void)
+static int filter_calls(int (*allow)(void *filter))
 {
 	scmp_filter_ctx filter;
 	int r;
@@ -130,34 +134,46 @@ static int filter_calls(void)
 	filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	if (!filter)
 		return -ENOMEM;
-	r = allow_calls(filter);
+	r = allow(filter);
 	if (!r)
 		r = seccomp_load(filter);
 	seccomp_release(filter);
 	return r;
 }
 
-int worker_sandbox(const char *uid, const char *gid, const char *dir,
-		   unsigned int fds, const char **what)
+int sandbox_enter(const struct sandbox *sandbox, const char **what)
 {
 	int r;
 
 	*what = "resource limits";
-	r = set_limits(fds);
+	r = set_limits(sandbox->fds, sandbox->memory);
 	if (r)
 		return r;
 	*what = "chroot";
-	r = enter_directory(dir);
+	r = enter_directory(sandbox->dir);
 	if (r)
 		return r;
 	*what = "uid and gid";
-	r = drop_ids(uid, gid);
+	r = drop_ids(sandbox->uid, sandbox->gid);
 	if (r)
 		return r;
 	*what = "prctl";
+	/* the last, since a change of ids takes it back: no worker outlives its monitor */
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) ||
+	    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
 		return -errno;
 	*what = "system call filter";
-	return filter_calls();
+	return filter_calls(sandbox->allow);
+}
+
+int worker_sandbox(const char *uid, const char *gid, const char *dir,
+		   unsigned int fds, const char **what)
+{
+	const struct sandbox sandbox = {
+		.uid = uid, .gid = gid, .dir = dir, .fds = fds,
+		.memory = MEMORY_MAX, .allow = allow_worker,
+	};
+
+	return sandbox_enter(&sandbox, what);
 }

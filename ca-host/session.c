@@ -6,6 +6,7 @@
 #include <sodium.h>
 
 #include "../shim/lib/handshake.h"
+#include "session_member.h"
 #include "session_request.h"
 
 enum state {
@@ -298,26 +299,27 @@ static void take_auth(struct worker *worker, struct wsession *s,
 static void take_request(struct worker *worker, struct wsession *s,
 			 const void *message, size_t length)
 {
-	struct sivp_request request;
-	struct sivp_result result;
-	uint8_t record[sizeof(struct sivp_hdr) + sizeof(result) + SIVP_TAG_LEN];
-	size_t sealed;
+	const size_t around = sizeof(struct sivp_hdr) + SIVP_TAG_LEN;
+	struct sivp_long_request request;
+	static struct sivp_long_result result;
+	static uint8_t record[SIVP_MSG_MAX];
+	size_t sealed, tail = length - around - sizeof(request.head);
 
-	if (length != sizeof(struct sivp_hdr) + sizeof(request) + SIVP_TAG_LEN) {
+	if (length < around + sizeof(request.head) || tail > WMEMBER_TAIL_MAX) {
 		refuse(worker, s, PRIV_WHY_MALFORMED, SIVP_REFUSED);
 		return;
 	}
 	if (sivshmem_record_open(&s->keys, SIVP_REQUEST, message, length, &request,
-				 sizeof(request))) {
+				 length - around)) {
 		refuse(worker, s, PRIV_WHY_SEAL, SIVP_REFUSED);
 		return;
 	}
-	if (wrequest_run(worker, s, &request, &result)) {
+	if (tail != wmember_tail(request.head.op) ||
+	    wrequest_run(worker, s, &request, &result, &length)) {
 		refuse(worker, s, PRIV_WHY_MALFORMED, SIVP_REFUSED);
 		return;
 	}
-	sealed = sivshmem_record_seal(&s->keys, SIVP_RESULT, &result, sizeof(result),
-				      record);
+	sealed = sivshmem_record_seal(&s->keys, SIVP_RESULT, &result, length, record);
 	worker->carrier->send(worker, s, record, sealed);
 }
 

@@ -6,6 +6,7 @@
 
 #include "../shim/lib/cert.h"
 #include "session.h"
+#include "session_member.h"
 
 #define OFLAGS	(SIVP_O_CREAT | SIVP_O_EXCL | SIVP_O_TRUNC)
 
@@ -144,11 +145,15 @@ static void run_grant(enum priv_op op, const struct wsession_link *link,
 }
 
 int wrequest_run(struct worker *worker, struct wsession *session,
-		 const struct sivp_request *request, struct sivp_result *result)
+		 const struct sivp_long_request *asked, struct sivp_long_result *answer,
+		 size_t *length)
 {
 	const struct wsession_link *link = wsession_link(session);
+	const struct sivp_request *request = &asked->head;
+	struct sivp_result *result = &answer->head;
 
-	memset(result, 0, sizeof(*result));
+	memset(answer, 0, sizeof(*answer));
+	*length = sizeof(*result);
 	if (!well_formed(request))
 		return -EPROTO;
 	result->op = request->op;
@@ -158,6 +163,8 @@ int wrequest_run(struct worker *worker, struct wsession *session,
 		run_unlink(link, request, result);
 	else if (request->op == SIVP_OP_RENAME)
 		run_rename(link, request, result);
+	else if (wmember_is(request->op))
+		wmember_run(link->id, asked, answer, length);
 	else if (request->op == SIVP_OP_RESIZE && worker->local)
 		run_grant(PRIV_RESIZE, link, request, result);
 	else if (request->op == SIVP_OP_RELEASE && worker->local)

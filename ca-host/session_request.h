@@ -6,10 +6,12 @@
 #include "worker_priv.h"
 
 /*
- * Fills result, errors included. -EPROTO: bytes that no version 1 request has.
+ * Fills result, errors included, and *length of it, which has a tail for some
+ * ops. -EPROTO: bytes that no version 1 request has.
  */
 int wrequest_run(struct worker *worker, struct wsession *session,
-	const struct sivp_request *request, struct sivp_result *result);
+	const struct sivp_long_request *request, struct sivp_long_result *result,
+	size_t *length);
 
 /* NUL-terminated and zero from there on */
 bool wrequest_padded(const char *name, size_t size);

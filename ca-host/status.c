@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* RUN/status.sock: who connects gets one JSON document of what it may see. */
-#include "monitor.h"
+#include "keep.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -105,7 +105,7 @@ static json_t *one_session(const struct session *s)
 	}
 	return json_pack("{s:o, s:s, s:s?, s:i, s:i, s:o, s:o, s:o}",
 		"session", number(s->host_id), "vm", s->domain->name,
-		"service", s->service ? s->service->name : NULL,
+		"service", s->holder ? s->holder->name : NULL,
 		"uid", (int)s->who.uid, "pid", (int)s->who.pid, "comm", audit_text(s->who.comm, sizeof(s->who.comm)),
 		"age_s", number((uint64_t)(sivshmem_now_ms() - s->since) / 1000), "objects", held);
 }
@@ -134,6 +134,7 @@ static char *document(uid_t uid)
 	uint32_t i;
 
 	json_object_set_new(doc, "host", json_string(monitor.host));
+	json_object_set_new(doc, "revocation_epoch", number(revoke_epoch()));
 	if (all) {
 		json_object_set_new(doc, "vms", list_vms());
 		json_object_set_new(doc, "links", list_links());
@@ -223,9 +224,12 @@ static void listener_ready(struct watch *watch, uint32_t events)
 int status_start(void)
 {
 	snprintf(path, sizeof(path), "%s/status.sock", monitor.run_dir);
-	listener.fd = monitor_listen(path, SOCK_STREAM, 0666);
+	listener.fd = keep_take_socket("status");
+	if (listener.fd < 0)
+		listener.fd = monitor_listen(path, SOCK_STREAM, 0666);
 	if (listener.fd < 0)
 		return listener.fd;
+	keep_socket("status", listener.fd);
 	listener.ready = listener_ready;
 	return loop_add(&listener, EPOLLIN);
 }

@@ -10,15 +10,18 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <bsd/err.h>
 #include <bsd/string.h>
 
 #include "alloc.h"
+#include "keep.h"
+#include "wipe.h"
 
 #define GRANT_BUCKETS	4096
 
 static struct object_list *objects;		/* per channel */
 static struct grant_list grants[GRANT_BUCKETS];
-static uint64_t last_object, last_grant, last_generation;
+struct store_ids store_ids;
 
 int store_start(void)
 {
@@ -58,28 +61,23 @@ uint64_t store_used(const struct policy_channel *channel)
 
 /* --- memory --- */
 
-/* Zero on shmem, and give the host its pages back. */
-static int punch(int memory, uint64_t offset, uint64_t length)
-{
-	return fallocate(memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			 (off_t)offset, (off_t)length) ? errno : 0;
-}
-
 /* Zero the object's bytes from..to, wherever they lie in the link. */
 static int zero_bytes(const struct object *o, uint64_t from, uint64_t to)
 {
-	int memory = monitor.links[o->channel->link].memory;
 	uint64_t at = 0;
+	int memory, r;
 	uint32_t i;
-	int r;
 
+	if (is_local(o->channel))
+		return wipe_now(o->memfd, from, to - from);
+	memory = monitor.links[o->channel->link].memory;
 	for (i = 0; i < o->extent_count && at < to; i++) {
 		const struct sivring_extent *e = &o->extents[i];
 		uint64_t start = from > at ? from - at : 0;
 		uint64_t end = to - at < e->length ? to - at : e->length;
 
 		if (start < end) {
-			r = punch(memory, e->offset + start, end - start);
+			r = wipe_now(memory, e->offset + start, end - start);
 			if (r)
 				return r;
 		}
@@ -90,13 +88,10 @@ static int zero_bytes(const struct object *o, uint64_t from, uint64_t to)
 
 static void give_back(const struct object *o, const struct sivring_extent *e, uint32_t count)
 {
-	struct link *link = &monitor.links[o->channel->link];
 	uint32_t i;
 
-	/* memory that can't be zeroed is never given to anybody again */
 	for (i = 0; i < count; i++)
-		if (!punch(link->memory, e[i].offset, e[i].length))
-			pages_give(link->pages, &e[i]);
+		wipe_later(o->channel->link, &e[i]);
 }
 
 /* Join what touches, so that huge mappings and the extent limit profit. */
@@ -116,54 +111,90 @@ static uint32_t append(struct sivring_extent *all, uint32_t have,
 	return have;
 }
 
+/* Their VMs may have written to them while they were free: see zero_slice(). */
 static int take_memory(struct object *o, uint64_t pages)
 {
 	struct link *link = &monitor.links[o->channel->link];
 	struct sivring_extent more[SIVRING_EXTENTS_MAX], *all;
-	uint32_t count, i;
+	uint32_t count;
 
 	if (pages_take(link->pages, pages * ALLOC_PAGE, more,
 		       SIVRING_EXTENTS_MAX - o->extent_count, &count))
-		return ENOSPC;
+		return wipe_pending(o->channel->link) ? STORE_LATER : ENOSPC;
 	all = reallocarray(o->extents, o->extent_count + count, sizeof(*all));
-	if (all)
-		o->extents = all;
-	for (i = 0; i < count && all; i++)
-		if (punch(link->memory, more[i].offset, more[i].length))
-			all = NULL;
 	if (!all) {
 		give_back(o, more, count);
 		return ENOMEM;
 	}
+	o->extents = all;
 	o->extent_count = append(o->extents, o->extent_count, more, count);
+	o->pages += pages;
 	return 0;
 }
 
-static int resize_link(struct object *o, uint64_t size, uint64_t pages)
+void store_forget_resize(struct domain *d)
 {
-	uint64_t old = o->size, had = o->pages * ALLOC_PAGE;
-	int r;
-
-	if (pages > o->pages) {
-		r = take_memory(o, pages - o->pages);
-		if (r)
-			return r;
-		o->pages = pages;
-	}
-	/* peers may have written past the end in the meantime: zero both ways */
-	r = size < old ? zero_bytes(o, size, old) :
-			 zero_bytes(o, old, size < had ? size : had);
-	if (!r)
-		o->size = size;
-	return r;
+	if (d->resizing)
+		d->resizing->resizer = NULL;
+	d->resizing = NULL;
 }
 
-static int resize_local(struct object *o, uint64_t size, uint64_t pages)
+/*
+ * What a resize zeroes: between the old and the new end, both ways, since peers
+ * may write past the end at any time.
+ */
+static int begin_resize(struct object *o, uint64_t size, uint64_t pages, struct domain *by)
 {
-	if (ftruncate(o->memfd, (off_t)size))
-		return errno;
+	uint64_t low = size < o->size ? size : o->size;
+	uint64_t high = pages_of(size < o->size ? o->size : size) * ALLOC_PAGE;
+	int r = 0;
+
+	if (is_local(o->channel))
+		high = o->size;		/* what is beyond is not there */
+	else if (pages > o->pages)
+		r = take_memory(o, pages - o->pages);
+	if (r)
+		return r;
+	store_forget_resize(by);
+	o->resizer = by;
+	by->resizing = o;
+	o->resize_to = size;
+	o->zero_at = low;
+	o->zero_end = high;
+	return 0;
+}
+
+/* STORE_LATER until the bytes are zero. */
+static int zero_slice(struct object *o)
+{
+	uint64_t left = o->zero_at < o->zero_end ? o->zero_end - o->zero_at : 0;
+	uint64_t now = left < WIPE_SLICE ? left : WIPE_SLICE;
+	int r = now ? zero_bytes(o, o->zero_at, o->zero_at + now) : 0;
+
+	o->zero_at += now;
+	return r ? r : now < left ? STORE_LATER : 0;
+}
+
+static int resize_memory(struct object *o, uint64_t size, uint64_t pages, struct domain *by)
+{
+	int r = 0;
+
+	if (o->resizer && o->resizer != by)
+		return STORE_LATER;
+	if (!o->resizer || o->resize_to != size)
+		r = begin_resize(o, size, pages, by);
+	if (!r)
+		r = zero_slice(o);
+	if (r == STORE_LATER)
+		return r;
+	store_forget_resize(by);
+	if (!r && is_local(o->channel))
+		r = ftruncate(o->memfd, (off_t)size) ? errno : 0;
+	if (r)
+		return r;
 	o->size = size;
-	o->pages = pages;
+	if (is_local(o->channel))
+		o->pages = pages;
 	return 0;
 }
 
@@ -207,7 +238,7 @@ static void look_at_size(struct object *o)
 	o->pages = pages_of(o->size);
 }
 
-static int resize(struct object *o, uint64_t size, const struct domain *by,
+static int resize(struct object *o, uint64_t size, struct domain *by,
 		  const char **reason)
 {
 	uint64_t pages = pages_of(size);
@@ -220,13 +251,15 @@ static int resize(struct object *o, uint64_t size, const struct domain *by,
 		*reason = "over the channel's quota of bytes";
 		return ENOSPC;
 	}
-	r = is_local(o->channel) ? resize_local(o, size, pages) :
-				   resize_link(o, size, pages);
+	r = resize_memory(o, size, pages, by);
+	if (r == STORE_LATER)
+		return r;
 	if (r) {
 		*reason = "the host has no memory for it";
 		return r;
 	}
 	o->change++;
+	keep_object(o);
 	store_announce(o, by);
 	return 0;
 }
@@ -283,12 +316,13 @@ static struct object *create(const struct session *s, const struct policy_channe
 		free(o);
 		return NULL;
 	}
-	o->id = ++last_object;
-	o->generation = ++last_generation;
+	o->id = ++store_ids.object;
+	o->generation = ++store_ids.generation;
 	o->mode = mode & 0777;
 	o->uid = s->who.uid;
 	o->gid = s->who.gid;
 	LIST_INSERT_HEAD(&objects[index_of(channel)], o, node);
+	keep_object(o);
 	return o;
 }
 
@@ -297,53 +331,69 @@ static void drop_if_unused(struct object *o)
 	if (!o->unlinked || o->grant_count)
 		return;
 	LIST_REMOVE(o, node);
+	keep_object_gone(o);
+	keep_commit();		/* before its bytes are */
+	if (o->resizer)
+		store_forget_resize(o->resizer);
 	if (o->memfd >= 0)
-		close(o->memfd);
+		wipe_close(o->memfd, o->size);
 	else
 		give_back(o, o->extents, o->extent_count);
+	roster_free(o);
 	free(o->extents);
 	free(o);
+}
+
+static void unlink_object(struct object *o)
+{
+	o->unlinked = true;
+	keep_object(o);
+	drop_if_unused(o);
+}
+
+/* 0, or why this session may not change the channel's names. */
+static int may_name(const struct session *s, const struct policy_channel *channel,
+		    const char **reason)
+{
+	uint32_t rights = policy_rights(monitor.policy, channel, s->service);
+
+	if (rights & SIVSHMEM_RIGHT_CREATE)
+		return 0;
+	*reason = rights ? "no right to create and unlink" : "not a member of the channel";
+	return EACCES;
 }
 
 int store_unlink(struct session *session, const struct policy_channel *channel,
 		 const char *name, const char **reason)
 {
-	uint32_t rights = policy_rights(monitor.policy, channel, session->service);
-	struct object *o;
+	struct object *o = find(channel, name);
+	int r = may_name(session, channel, reason);
 
-	if (!(rights & SIVSHMEM_RIGHT_CREATE)) {
-		*reason = rights ? "no right to create and unlink" : "not a member of the channel";
-		return EACCES;
-	}
-	o = find(channel, name);
+	if (r)
+		return r;
 	if (!o)
 		return ENOENT;
-	o->unlinked = true;
-	drop_if_unused(o);
+	unlink_object(o);
 	return 0;
 }
 
 int store_rename(struct session *session, const struct policy_channel *channel,
 		 const char *from, const char *to, bool exclusive, const char **reason)
 {
-	uint32_t rights = policy_rights(monitor.policy, channel, session->service);
-	struct object *o, *old;
+	struct object *o = find(channel, from), *old = find(channel, to);
+	int r = may_name(session, channel, reason);
 
-	if (!(rights & SIVSHMEM_RIGHT_CREATE)) {
-		*reason = rights ? "no right to create and unlink" : "not a member of the channel";
-		return EACCES;
-	}
-	o = find(channel, from);
-	old = find(channel, to);
+	if (r)
+		return r;
 	if (!o)
 		return ENOENT;
 	if (old && exclusive)
 		return EEXIST;
-	if (old && old != o) {
-		old->unlinked = true;
-		drop_if_unused(old);
-	}
+	/* first, so that at no time there is neither: see keep.h */
 	strlcpy(o->name, to, sizeof(o->name));
+	keep_object(o);
+	if (old && old != o)
+		unlink_object(old);
 	return 0;
 }
 
@@ -365,7 +415,7 @@ static struct grant *make_grant(struct session *s, struct object *o, uint32_t ri
 
 	if (!g)
 		return NULL;
-	g->id = ++last_grant;
+	g->id = ++store_ids.grant;
 	g->rights = rights;
 	g->session = s;
 	g->object = o;
@@ -374,6 +424,7 @@ static struct grant *make_grant(struct session *s, struct object *o, uint32_t ri
 	LIST_INSERT_HEAD(&o->grants, g, of_object);
 	s->grant_count++;
 	o->grant_count++;
+	keep_grant(g);
 	return g;
 }
 
@@ -382,6 +433,8 @@ void store_release(struct grant *g)
 	struct object *o = g->object;
 
 	lock_drop(g);
+	roster_leave(g, SIVP_MEMBER_DIED);
+	keep_grant_gone(g);
 	LIST_REMOVE(g, by_id);
 	LIST_REMOVE(g, of_session);
 	LIST_REMOVE(g, of_object);
@@ -445,7 +498,7 @@ static int may_open(uint32_t policy, uint32_t rights, uint32_t oflag,
 	return 0;
 }
 
-static int empty(struct object *o, const struct domain *by, const char **reason)
+static int empty(struct object *o, struct domain *by, const char **reason)
 {
 	look_at_size(o);
 	return o->size ? resize(o, 0, by, reason) : 0;
@@ -477,10 +530,8 @@ int store_open(struct session *session, const struct policy_channel *channel,
 	if (r || !o)
 		return r ? r : ENOMEM;
 	*grant = make_grant(session, o, effective(policy, rights));
-	if (!*grant && *created) {
-		o->unlinked = true;
-		drop_if_unused(o);
-	}
+	if (!*grant && *created)
+		unlink_object(o);
 	return *grant ? 0 : ENOMEM;
 }
 
@@ -496,4 +547,106 @@ int store_resize(struct grant *grant, uint64_t size, bool grow_only, const char 
 	if (size == o->size || (grow_only && size < o->size))
 		return 0;
 	return resize(o, size, grant->session->domain, reason);
+}
+
+/* --- after a restart --- */
+
+struct object *store_adopt(const struct object *was, const struct sivring_extent *extents)
+{
+	struct object *o = malloc(sizeof(*o));
+	uint64_t pages = 0;
+	uint32_t i;
+
+	if (!o)
+		return NULL;
+	*o = *was;
+	LIST_INIT(&o->grants);
+	LIST_INIT(&o->locks);
+	o->extents = calloc(was->extent_count + 1, sizeof(*extents));
+	for (i = 0; o->extents && i < was->extent_count; i++) {
+		if (pages_reserve(monitor.links[o->channel->link].pages, &extents[i]))
+			break;
+		o->extents[i] = extents[i];
+		pages += extents[i].length / ALLOC_PAGE;
+	}
+	if (i < was->extent_count || !o->extents || (!is_local(o->channel) &&
+	    (pages != o->pages || pages_of(o->size) > pages))) {
+		free(o->extents);
+		free(o);
+		return NULL;
+	}
+	LIST_INSERT_HEAD(&objects[index_of(o->channel)], o, node);
+	return o;
+}
+
+bool store_adopt_grant(uint64_t id, uint32_t rights, struct session *session,
+		       struct object *object)
+{
+	uint32_t policy = session->holder ?
+		policy_rights(monitor.policy, object->channel, session->holder) : 0;
+	uint64_t last = store_ids.grant;
+	struct grant *g;
+
+	store_ids.grant = id - 1;
+	g = make_grant(session, object, rights);
+	store_ids.grant = last;
+	/* another policy: the guest is told to cut it, and has the pages until it says so */
+	if (!(policy & SIVSHMEM_RIGHT_READ) || rights & ~effective(policy, rights) ||
+	    rights & ~policy & SIVSHMEM_RIGHT_WRITE)
+		session->revoked = true;
+	return g;
+}
+
+void store_adopt_lost(uint32_t link, const struct sivring_extent *extent)
+{
+	if (!pages_reserve(monitor.links[link].pages, extent))
+		keep_lost(link, extent);
+}
+
+struct runs {
+	struct sivring_extent *run;
+	size_t count;
+};
+
+static void note_run(const struct sivring_extent *run, void *runs)
+{
+	struct runs *r = runs;
+
+	if (r->run)
+		r->run[r->count] = *run;
+	r->count++;
+}
+
+/* All that is free in the link. Without memory for that it is zeroed when it is taken. */
+static void wipe_free(uint32_t link)
+{
+	struct pages *pages = monitor.links[link].pages;
+	struct runs all = { 0 };
+	size_t i;
+
+	pages_each(pages, note_run, &all);
+	all.run = calloc(all.count + 1, sizeof(*all.run));
+	all.count = 0;
+	if (!all.run)
+		return;
+	pages_each(pages, note_run, &all);
+	for (i = 0; i < all.count; i++)
+		if (!pages_reserve(pages, &all.run[i]))
+			wipe_later(link, &all.run[i]);
+	free(all.run);
+}
+
+/* All are there: what the last monitor was about to drop goes, and its bytes. */
+void store_adopted(void)
+{
+	struct object *o, *next;
+	uint32_t i;
+
+	for (i = 0; i < monitor.policy->channel_count; i++)
+		for (o = LIST_FIRST(&objects[i]); o; o = next) {
+			next = LIST_NEXT(o, node);
+			drop_if_unused(o);
+		}
+	for (i = 0; i < monitor.policy->link_count; i++)
+		wipe_free(i);
 }

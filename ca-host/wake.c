@@ -12,8 +12,10 @@ int wake_start(uint32_t index)
 {
 	const struct policy_link *policy = &monitor.policy->links[index];
 	struct link *link = &monitor.links[index];
-	void *slots = mmap(NULL, policy->memory - policy->usable, PROT_READ | PROT_WRITE,
-			   MAP_SHARED, link->memory, (off_t)policy->usable);
+	size_t size = (size_t)__builtin_popcountll(policy->readers) * sizeof(*link->slots);
+	uint64_t end = policy->split ? SIVWAKE_MEMORY : policy->memory;
+	void *slots = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, link->table,
+			   (off_t)(end - size));
 
 	if (slots == MAP_FAILED)
 		return -errno;

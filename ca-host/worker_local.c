@@ -10,7 +10,7 @@
 #include "session.h"
 
 #define TICK			1000	/* ms */
-#define MESSAGES_PER_WAKE	16
+#define MESSAGES_PER_WAKE	1	/* of one process: the others have their turn */
 #define EVENTS_PER_WAKE		64
 #define READY_MAX		64
 #define UNREAD_MAX		1024

@@ -77,6 +77,9 @@ void wvm_send(struct wvm *vm, enum sivring_type type, uint64_t session,
 	if (vm->renew && type != SIVRING_REVOKE && type != SIVRING_SESSION_END &&
 	    type != SIVRING_OBJECT)
 		return;
+	/* hints, which other VMs can cause without end: they must not cost this one its ring */
+	if (type == SIVRING_OBJECT && vm->waiting > WVM_BACKLOG_MAX / 4)
+		return;
 	wait_for_room(vm, &header, payload);
 	wvm_flush(vm);
 }

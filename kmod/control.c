@@ -9,7 +9,6 @@
 #include "ring.h"
 #include "sivshmem.h"
 
-#define REG_DOORBELL	12
 #define RETRY		(HZ / 10)	/* while the host has not answered */
 #define LOOK		HZ		/* a doorbell may be lost */
 #define BATCH		256		/* frames before others get a turn */
@@ -20,7 +19,6 @@ struct call {
 	u16 type;
 	u32 length;
 	u8 payload[40];
-	int error;
 	struct sivring_done answer;
 	struct completion done;
 };
@@ -53,7 +51,7 @@ static struct {
 
 static void doorbell(void)
 {
-	writel(SIVRING_ID_DAEMON << 16, ctl.regs + REG_DOORBELL);
+	siv_ring_peer(ctl.regs, SIVRING_ID_DAEMON);
 }
 
 bool siv_control_up(void)
@@ -157,7 +155,7 @@ static int send_call(const struct call *call)
 
 int siv_control_ask(u16 type, const void *payload, u32 length, struct sivring_done *answer)
 {
-	struct call call = { .type = type, .length = length, .error = -EHOSTDOWN };
+	struct call call = { .type = type, .length = length };
 	long left;
 	int err;
 
@@ -187,12 +185,31 @@ int siv_control_ask(u16 type, const void *payload, u32 length, struct sivring_do
 		return -EINTR;
 	if (answer && left)
 		*answer = call.answer;
-	return left ? call.error : -EHOSTDOWN;
+	return left ? -call.answer.error : -EHOSTDOWN;
 }
 
 int siv_control_call(u16 type, const void *payload, u32 length)
 {
 	return siv_control_ask(type, payload, length, NULL);
+}
+
+u64 siv_control_epoch(void)
+{
+	u64 epoch;
+
+	mutex_lock(&ctl.tx);
+	epoch = ctl.up ? ctl.epoch : 0;
+	mutex_unlock(&ctl.tx);
+	return epoch;
+}
+
+/* It takes one after the other, so an answer comes after all before the question. */
+bool siv_control_all_read(u64 epoch)
+{
+	struct sivring_release nothing = { };
+	int err = siv_control_call(SIVRING_STAT, &nothing, sizeof(nothing));
+
+	return epoch && err != -EHOSTDOWN && err != -EINTR && siv_control_epoch() == epoch;
 }
 
 static void finish_call(u64 sequence, const struct sivring_done *answer)
@@ -204,7 +221,6 @@ static void finish_call(u64 sequence, const struct sivring_done *answer)
 		if (call->sequence == sequence) {
 			list_del_init(&call->node);
 			call->answer = *answer;
-			call->error = -answer->error;
 			complete(&call->done);
 			break;
 		}

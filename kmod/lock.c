@@ -4,6 +4,8 @@
  * the kernel's own says what a process must give back when it closes.
  */
 #include <linux/random.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
 #include "compat.h"
 #include "sivshmem.h"
 
@@ -29,19 +31,114 @@ static u32 type_of(const struct file_lock *fl)
 	return SIVRING_LOCK_NONE;
 }
 
+static bool is_flock(const struct file_lock *fl)
+{
+	return siv_fl(fl, flags) & FL_FLOCK;
+}
+
+static struct sivring_lock describe(const struct siv_grant *g, const struct file_lock *fl)
+{
+	return (struct sivring_lock){
+		.grant = g->id, .owner = owner_of(fl), .type = type_of(fl),
+		.start = fl->fl_start, .end = fl->fl_end,
+		.flags = is_flock(fl) ? 0 : SIVRING_LOCK_RECORD,
+	};
+}
+
+/* --- what is given back while the host is not there --- */
+
+struct owed {
+	struct list_head node;
+	struct sivring_lock lock;
+};
+
+static LIST_HEAD(owed);			/* in the order of being given back */
+static DEFINE_MUTEX(owed_lock);
+static void pay_fn(struct work_struct *work);
+static DECLARE_DELAYED_WORK(pay_work, pay_fn);
+
+/* owed_lock held. A host that knows the grant no more has forgotten its locks. */
+static int pay(void)
+{
+	struct owed *o, *next;
+
+	list_for_each_entry_safe(o, next, &owed, node) {
+		int err = siv_control_ask(SIVRING_LOCK, &o->lock, sizeof(o->lock), NULL);
+
+		if (err == -EHOSTDOWN || err == -EINTR)
+			return err;
+		list_del(&o->node);
+		kfree(o);
+	}
+	return 0;
+}
+
+static void pay_fn(struct work_struct *work)
+{
+	mutex_lock(&owed_lock);
+	if (pay())
+		schedule_delayed_work(&pay_work, RETRY);
+	mutex_unlock(&owed_lock);
+}
+
+static void owe(const struct sivring_lock *lock)
+{
+	struct owed *o = kmalloc(sizeof(*o), GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
+
+	o->lock = *lock;
+	mutex_lock(&owed_lock);
+	list_add_tail(&o->node, &owed);
+	mutex_unlock(&owed_lock);
+	schedule_delayed_work(&pay_work, RETRY);
+}
+
+/* What was given back first must not end what is taken now. */
+static int settle(void)
+{
+	int err = 0;
+
+	if (list_empty_careful(&owed))
+		return 0;
+	if (mutex_lock_killable(&owed_lock))
+		return -EINTR;
+	err = pay();
+	mutex_unlock(&owed_lock);
+	return err;
+}
+
+void siv_lock_exit(void)
+{
+	struct owed *o, *next;
+
+	cancel_delayed_work_sync(&pay_work);
+	list_for_each_entry_safe(o, next, &owed, node)
+		kfree(o);
+}
+
+/* --- asking --- */
+
 static int ask(const struct siv_grant *g, const struct file_lock *fl, u32 flags,
 	       struct sivring_done *found)
 {
-	struct sivring_lock lock = {
-		.grant = g->id, .owner = owner_of(fl), .type = type_of(fl),
-		.start = fl->fl_start, .end = fl->fl_end, .flags = flags,
-	};
+	struct sivring_lock lock = describe(g, fl);
+	int err;
 
 	if (READ_ONCE(g->revoked))
 		return -EKEYREVOKED;
-	if (!(siv_fl(fl, flags) & FL_FLOCK))
-		lock.flags |= SIVRING_LOCK_RECORD;
-	return siv_control_ask(SIVRING_LOCK, &lock, sizeof(lock), found);
+	lock.flags |= flags;
+	err = settle();
+	return err ?: siv_control_ask(SIVRING_LOCK, &lock, sizeof(lock), found);
+}
+
+static int tell_unlock(const struct siv_grant *g, const struct file_lock *fl)
+{
+	struct sivring_lock lock = describe(g, fl);
+	int err = ask(g, fl, 0, NULL);
+
+	if (err != -EHOSTDOWN && err != -EINTR)
+		return err;
+	owe(&lock);
+	return 0;
 }
 
 /* Ask until it is given, the host telling when it may be. */
@@ -64,11 +161,34 @@ static int ask_and_wait(struct siv_grant *g, const struct file_lock *fl)
 	}
 }
 
+/* First here: who is let in by the host must not meet it here any more. */
+static int give_back(struct file *file, struct file_lock *fl)
+{
+	int err = locks_lock_file_wait(file, fl), host;
+
+	host = tell_unlock(siv_grant_of(file->f_path.dentry), fl);
+	return err ?: host;
+}
+
+/* A conversion is no unit, says flock(2): the host has ended the old one. */
+static void lose_old(struct file *file, struct file_lock *fl)
+{
+	unsigned char wanted = siv_fl(fl, type);
+
+	siv_fl(fl, type) = F_UNLCK;
+	locks_lock_file_wait(file, fl);
+	siv_fl(fl, type) = wanted;
+}
+
 static int get_lock(struct file *file, int cmd, struct file_lock *fl)
 {
 	struct siv_grant *g = siv_grant_of(file->f_path.dentry);
-	int err = cmd == F_SETLKW ? ask_and_wait(g, fl) : ask(g, fl, 0, NULL);
+	int err = ask(g, fl, 0, NULL);
 
+	if (err == -EAGAIN && is_flock(fl))
+		lose_old(file, fl);
+	if (err == -EAGAIN && cmd == F_SETLKW)
+		err = ask_and_wait(g, fl);
 	if (!err)
 		err = locks_lock_file_wait(file, fl);
 	else if (err != -EINTR)
@@ -76,19 +196,9 @@ static int get_lock(struct file *file, int cmd, struct file_lock *fl)
 	/* killed before the answer: the host may have given it, and nobody would return it */
 	if (err) {
 		siv_fl(fl, type) = F_UNLCK;
-		locks_lock_file_wait(file, fl);
-		ask(g, fl, 0, NULL);
+		give_back(file, fl);
 	}
 	return err;
-}
-
-/* First here: who is let in by the host must not meet it here any more. */
-static int give_back(struct file *file, struct file_lock *fl)
-{
-	int err = locks_lock_file_wait(file, fl), host;
-
-	host = ask(siv_grant_of(file->f_path.dentry), fl, 0, NULL);
-	return err ?: host;
 }
 
 static int test_lock(struct file *file, struct file_lock *fl)

@@ -57,12 +57,15 @@ static void __exit siv_exit(void)
 {
 	misc_deregister(&siv_misc);
 	siv_wait_exit();
+	siv_lock_exit();
 	siv_pci_exit();
 	siv_owner_exit();
 	siv_outbox_exit();
 	siv_channel_exit();
 }
 
+module_param_named(storm, siv_storm, uint, 0644);
+MODULE_PARM_DESC(storm, "interrupts of a link that are taken in one tick of the timer");
 module_init(siv_init);
 module_exit(siv_exit);
 MODULE_DESCRIPTION("Authenticated shared-memory channels between VMs");

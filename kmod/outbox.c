@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Grants and sessions end where nobody may sleep or fail; what the host must
- * hear of it waits here, until the host is there to hear it. A session's end
- * comes after that of its grants: they hold it.
+ * hear of it waits here, until the host has heard it: what was only put into
+ * the ring is lost with a host that dies before it reads. A session's end comes
+ * after that of its grants: they hold it.
  */
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -17,6 +18,7 @@ struct letter {
 	u64 session, id;
 	struct siv_grant *grant;	/* to free, or NULL */
 	bool left;			/* the grant's object counts it no more */
+	bool sent;			/* into the ring, in this round */
 };
 
 static LIST_HEAD(letters);
@@ -43,13 +45,17 @@ static bool leave(struct letter *l)
 static int deliver(struct letter *l)
 {
 	struct sivring_release release = { .grant = l->id };
+	int err;
 
+	l->sent = false;
 	if (l->grant && !leave(l))
 		return -EBUSY;
 	if (l->grant && l->grant->stale)
 		return 0;
-	return siv_control_send(l->type, 0, l->session, &release,
-				l->type == SIVRING_RELEASE ? sizeof(release) : 0);
+	err = siv_control_send(l->type, 0, l->session, &release,
+			       l->type == SIVRING_RELEASE ? sizeof(release) : 0);
+	l->sent = !err;
+	return err;
 }
 
 /* What is the grant's goes last: the filesystem, and with it the module. */
@@ -79,20 +85,43 @@ static struct letter *first(void)
 	return l;
 }
 
+/*
+ * Those that the host has not read are sent again: it hears of some twice then,
+ * and makes nothing of it.
+ */
+static void confirm(struct list_head *sent, u64 epoch, struct list_head *busy)
+{
+	struct letter *l, *next;
+
+	if (list_empty(sent))
+		return;
+	if (!siv_control_all_read(epoch)) {
+		list_splice_init(sent, busy);
+		return;
+	}
+	list_for_each_entry_safe(l, next, sent, node)
+		discard(l);
+}
+
 static void work_fn(struct work_struct *unused)
 {
+	u64 epoch = siv_control_epoch();
 	struct letter *l;
 	LIST_HEAD(busy);
+	LIST_HEAD(sent);
 	int err = 0;
 
 	while (err != -EHOSTDOWN && (l = first())) {
 		err = deliver(l);
 		if (err == -EBUSY || err == -EHOSTDOWN)
 			list_add_tail(&l->node, &busy);
+		else if (l->sent)
+			list_add_tail(&l->node, &sent);
 		else
 			discard(l);
 		cond_resched();
 	}
+	confirm(&sent, epoch, &busy);
 	if (list_empty(&busy))
 		return;
 	spin_lock(&letters_lock);

@@ -7,8 +7,6 @@
 #include <linux/slab.h>
 #include "sivshmem.h"
 
-#define REG_IVPOSITION	8
-
 static u32 link_count;		/* under siv_lock */
 
 static void link_free(struct kref *ref)
@@ -31,7 +29,7 @@ struct siv_link *siv_link_find(u32 position)
 	struct siv_link *link;
 
 	list_for_each_entry(link, &siv_links, node)
-		if (link->position == position)
+		if (link->doorbell.position == position)
 			return link;
 	return NULL;
 }
@@ -98,7 +96,8 @@ static const struct dev_pagemap_ops link_ops = {
 	.memory_failure = memory_failure_nowhere,
 };
 
-static int probe_link(struct pci_dev *pdev, void __iomem *regs, u32 position)
+/* Its memory is this device; its doorbell too, unless doorbell says another one. */
+static int probe_link(struct pci_dev *pdev, const struct siv_doorbell *doorbell)
 {
 	struct siv_link *link;
 	void *kva;
@@ -109,8 +108,7 @@ static int probe_link(struct pci_dev *pdev, void __iomem *regs, u32 position)
 		return -ENOMEM;
 	kref_init(&link->ref);
 	link->pdev = pdev;
-	link->regs = regs;
-	link->position = position;
+	link->doorbell = *doorbell;
 	link->start = pci_resource_start(pdev, 2);
 	link->length = link->usable = pci_resource_len(pdev, 2);
 	link->huge = maps_write_back(link->start);
@@ -133,10 +131,14 @@ static int probe_link(struct pci_dev *pdev, void __iomem *regs, u32 position)
 		siv_link_put(link);
 		return PTR_ERR(kva);
 	}
-	err = pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_MSIX);
-	if (err < 0) {
-		siv_link_put(link);
-		return err;
+	if (!link->doorbell.table) {
+		link->doorbell.table = kva;
+		link->doorbell.length = link->length;
+		err = pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_MSIX);
+		if (err < 0) {
+			siv_link_put(link);
+			return err;
+		}
 	}
 	pci_set_drvdata(pdev, link);
 	mutex_lock(&siv_lock);
@@ -146,24 +148,44 @@ static int probe_link(struct pci_dev *pdev, void __iomem *regs, u32 position)
 	return 0;
 }
 
+static int probe_as(struct pci_dev *pdev, const struct siv_doorbell *doorbell)
+{
+	switch (doorbell->position & SIVRING_ID_BELL) {
+	case SIVRING_ID_CONTROL:
+		return probe_control(pdev, doorbell->regs);
+	case SIVRING_ID_BELL:
+		if (doorbell->pdev == pdev)
+			return siv_bell_probe(pdev, doorbell->regs, doorbell->position);
+		break;
+	}
+	return probe_link(pdev, doorbell);
+}
+
+/* Other users of ivshmem keep theirs. */
+static int whose(struct pci_dev *pdev, struct siv_doorbell *doorbell)
+{
+	if (!doorbell->position)
+		return siv_bell_beside(pdev, doorbell);
+	return doorbell->position & ~(u32)(SIVRING_ID_MASK | SIVRING_ID_BELL) ||
+	       !(doorbell->position & SIVRING_ID_BELL) ? -ENODEV : 0;
+}
+
 static int siv_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	u64 length = pci_resource_len(pdev, 2);
-	void __iomem *regs;
-	u32 position;
+	struct siv_doorbell doorbell = { .pdev = pdev };
 	int err;
 
 	err = pcim_enable_device(pdev);
 	if (err)
 		return err;
-	regs = pcim_iomap(pdev, 0, 0);
-	if (!regs)
+	doorbell.regs = pcim_iomap(pdev, 0, 0);
+	if (!doorbell.regs)
 		return -ENOMEM;
-	position = readl(regs + REG_IVPOSITION);
-	/* other users of ivshmem keep theirs */
-	if (position & ~(u32)(SIVRING_ID_MASK | SIVRING_ID_LINK | SIVRING_ID_CONTROL) ||
-	    !(position & SIVRING_ID_LINK) == !(position & SIVRING_ID_CONTROL))
-		return -ENODEV;
+	doorbell.position = readl(doorbell.regs + SIV_REG_IVPOSITION);
+	err = whose(pdev, &doorbell);
+	if (err)
+		return err;
 	if (length < (2u << 20) || !is_power_of_2(length)) {
 		dev_err(&pdev->dev, "BAR 2 has %llu bytes; give the root port a larger pref64-reserve\n",
 			length);
@@ -174,15 +196,15 @@ static int siv_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (err)
 		return err;
 	pci_set_master(pdev);
-	if (position & SIVRING_ID_CONTROL)
-		return probe_control(pdev, regs);
-	return probe_link(pdev, regs, position);
+	return probe_as(pdev, &doorbell);
 }
 
 static void siv_remove(struct pci_dev *pdev)
 {
 	struct siv_link *link = pci_get_drvdata(pdev);
 
+	if (siv_bell_remove(pdev))
+		return;
 	if (!link) {
 		free_irq(pci_irq_vector(pdev, 0), pdev);
 		siv_control_unbind(pdev);
@@ -195,7 +217,8 @@ static void siv_remove(struct pci_dev *pdev)
 	mutex_unlock(&siv_lock);
 	siv_objects_drop_link(link);
 	siv_wake_unbind(link);
-	pci_free_irq_vectors(pdev);
+	if (link->doorbell.pdev == pdev)
+		pci_free_irq_vectors(pdev);
 	siv_link_put(link);
 }
 

@@ -91,6 +91,12 @@ static bool enlist(struct siv_session *s)
 	return may;
 }
 
+/* A host that restarts knows no handshake of before: what began has to begin again. */
+static int gone(int err)
+{
+	return err == -EHOSTDOWN ? -ECONNRESET : err;
+}
+
 static int session_open(struct inode *inode, struct file *file)
 {
 	struct siv_session *s;
@@ -116,7 +122,7 @@ static int session_open(struct inode *inode, struct file *file)
 	err = siv_session_announce(s, 0);
 	if (err) {
 		siv_session_put(s);
-		return err;
+		return gone(err);
 	}
 	file->private_data = s;
 	return stream_open(inode, file);
@@ -157,7 +163,7 @@ static ssize_t session_write(struct file *file, const char __user *from,
 		return PTR_ERR(message);
 	err = siv_control_send(SIVRING_RELAY, 0, s->id, message, length);
 	kfree(message);
-	return err ? err : length;
+	return err ? gone(err) : length;
 }
 
 static struct message *take_message(struct siv_session *s, size_t room, int *err)

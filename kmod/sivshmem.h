@@ -8,6 +8,7 @@
 #define SIVSHMEM_KMOD_H
 
 #include <linux/fs.h>
+#include <linux/io.h>
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/memremap.h>
@@ -24,6 +25,15 @@
 #define SIV_INBOX_MAX		16		/* unread messages of one session */
 #define SIV_SESSIONS_MAX	1024		/* as many as the host takes of a VM */
 
+/* How a link's VMs are rung, and its wake table, at the end of length bytes. */
+struct siv_doorbell {
+	struct pci_dev *pdev;		/* with the interrupt */
+	void __iomem *regs;
+	u32 position;
+	void *table;
+	u64 length;
+};
+
 /* A link device; objects hold it beyond its removal. */
 struct siv_link {
 	struct kref ref;
@@ -32,8 +42,7 @@ struct siv_link {
 	phys_addr_t start;
 	u64 length;
 	u64 usable;			/* without the wake table, once that is known */
-	u32 position;
-	void __iomem *regs;
+	struct siv_doorbell doorbell;
 	struct siv_wake *wake;		/* since the first grant; under siv_lock to set */
 	bool dead;			/* the device is gone; under siv_lock */
 	bool huge;			/* write-back for PMD and device PTEs */
@@ -105,6 +114,16 @@ struct siv_sleeper {
 };
 
 extern wait_queue_head_t siv_object_told;
+/* Registers of an ivshmem device, by QEMU's ivshmem-spec. */
+#define SIV_REG_IVPOSITION	8
+#define SIV_REG_DOORBELL	12
+
+/* Vector 0 of the peer, the only one. */
+static inline void siv_ring_peer(void __iomem *regs, u32 peer)
+{
+	writel(peer << 16, regs + SIV_REG_DOORBELL);
+}
+
 extern struct mutex siv_lock;
 extern struct list_head siv_links, siv_sessions, siv_grants, siv_objects;
 
@@ -125,6 +144,11 @@ struct siv_link *siv_link_find(u32 position);		/* siv_lock held; or NULL */
 void siv_link_put(struct siv_link *link);
 u32 siv_link_count(void);
 
+/* bell.c: doorbells of links whose memory is a device of its own */
+int siv_bell_probe(struct pci_dev *pdev, void __iomem *regs, u32 position);
+bool siv_bell_remove(struct pci_dev *pdev);		/* false: it is none */
+int siv_bell_beside(struct pci_dev *pdev, struct siv_doorbell *doorbell);
+
 /* control.c: the one control device */
 int siv_control_bind(struct pci_dev *pdev, void __iomem *regs, void *memory);
 void siv_control_unbind(struct pci_dev *pdev);
@@ -139,6 +163,10 @@ int siv_control_send(u16 type, u16 flags, u64 session, const void *payload,
 int siv_control_call(u16 type, const void *payload, u32 length);
 /* The same, with the answer's own words; NULL: no need. */
 int siv_control_ask(u16 type, const void *payload, u32 length, struct sivring_done *answer);
+
+u64 siv_control_epoch(void);				/* 0: none */
+/* The host has acted on every frame that was sent in this epoch until now. */
+bool siv_control_all_read(u64 epoch);
 
 /* outbox.c: what must reach the host though its sender can't wait */
 int siv_outbox_init(void);
@@ -199,6 +227,7 @@ int siv_object_pin(const struct siv_grant *g, unsigned long index, struct page *
 struct hrtimer_sleeper;
 int siv_wake_bind(struct siv_link *link, const struct sivring_grant *m);	/* siv_lock held */
 void siv_wake_unbind(struct siv_link *link);		/* no object of it is left */
+extern unsigned int siv_storm;				/* module parameter */
 u32 siv_wake_vm(const struct siv_wake *k);
 /* 0, -EAGAIN, -ETIMEDOUT, -ERESTARTSYS, -EOWNERDEAD, -EKEYREVOKED */
 int siv_wake_sleep(struct siv_wake *k, struct siv_sleeper *s,
@@ -228,6 +257,7 @@ extern const struct inode_operations siv_file_iops;
 
 /* lock.c */
 int siv_file_lock(struct file *file, int cmd, struct file_lock *fl);
+void siv_lock_exit(void);
 
 /* fault.c */
 extern const struct vm_operations_struct siv_vm_ops;

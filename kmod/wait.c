@@ -110,6 +110,9 @@ static long do_wait(const struct sivshmem_wait __user *user)
 		err = siv_wake_sleep(wake_of(&w), &w.who, timed ? &timer : NULL);
 		if (timed)
 			stop_timer(&timer);
+		/* as of futex(2): SA_RESTART is for those who wait for ever */
+		if (timed && err == -ERESTARTSYS)
+			err = -ERESTARTNOHAND;
 	}
 	put_word(&w);
 	return err;

@@ -13,11 +13,10 @@
 #include <asm/sync_bitops.h>
 #include "sivshmem.h"
 
-#define REG_DOORBELL	12
 #define LOOK		HZ	/* sleepers' words, should a peer not keep the rules */
 #define EVERYBODY	8	/* each such wake passes over nobody for being far */
 #define KEYS		8	/* words of one bucket that are told apart */
-#define STORM		64	/* interrupts in one jiffy: then none for a while */
+#define TRIES		64	/* of an exchange with memory that a peer may spoil */
 
 struct bucket {
 	spinlock_t lock;
@@ -41,9 +40,20 @@ struct siv_wake {
 
 static LIST_HEAD(wakes);
 
+/* The VM's place among the link's, for its slot and its position. */
+static u32 rank(u64 vms, u32 vm)
+{
+	return hweight64(vms & (BIT_ULL(vm) - 1));
+}
+
+static u64 table_size(u64 vms)
+{
+	return hweight64(vms) * sizeof(struct sivwake_slot);
+}
+
 static struct sivwake_slot *slot_of(const struct siv_wake *k, u32 vm)
 {
-	return &k->slots[hweight64(k->vms & (BIT_ULL(vm) - 1))];
+	return &k->slots[rank(k->vms, vm)];
 }
 
 static struct sivwake_slot *own_slot(const struct siv_wake *k)
@@ -60,18 +70,18 @@ u32 siv_wake_vm(const struct siv_wake *k)
 
 static void ring(const struct siv_wake *k, u32 vm)
 {
-	u32 first = k->link->position - hweight64(k->vms & (BIT_ULL(k->vm) - 1));
+	u32 first = k->link->doorbell.position - rank(k->vms, k->vm);
 
-	writel((first + hweight64(k->vms & (BIT_ULL(vm) - 1))) << 16,
-	       k->link->regs + REG_DOORBELL);
+	siv_ring_peer(k->link->doorbell.regs, first + rank(k->vms, vm));
 }
 
 /* Locked in a guest of one processor too: the other side is another machine. */
 static void add_pending(u64 *pending, u32 count, u32 bitset)
 {
 	u64 old = READ_ONCE(*pending), seen, new;
+	int tries;
 
-	for (;;) {
+	for (tries = 0; tries < TRIES; tries++) {
 		new = min_t(u64, (u64)lower_32_bits(old) + count, U32_MAX) |
 			(u64)(upper_32_bits(old) | bitset) << 32;
 		seen = sync_cmpxchg(pending, old, new);
@@ -79,6 +89,8 @@ static void add_pending(u64 *pending, u32 count, u32 bitset)
 			return;
 		old = seen;
 	}
+	/* somebody writes it all the time: then everybody is to look */
+	WRITE_ONCE(*pending, U64_MAX);
 }
 
 /* How many threads may wake of it. */
@@ -234,6 +246,8 @@ static void take_pending(struct siv_wake *k)
 	}
 }
 
+unsigned int siv_storm = 64;	/* interrupts in one jiffy: then none until the next */
+
 /* A peer that rings without end must not have a processor of ours. */
 static bool is_storm(struct siv_wake *k)
 {
@@ -241,7 +255,7 @@ static bool is_storm(struct siv_wake *k)
 		k->storm_at = jiffies;
 		k->storm = 0;
 	}
-	return ++k->storm > STORM;
+	return ++k->storm > READ_ONCE(siv_storm);
 }
 
 static irqreturn_t link_irq(int irq, void *arg)
@@ -355,7 +369,7 @@ static void look(struct work_struct *work)
 	WRITE_ONCE(own_slot(k)->owned, atomic_read(&k->owned));
 	take_pending(k);
 	if (xchg(&k->deaf, false))
-		enable_irq(pci_irq_vector(k->link->pdev, 0));
+		enable_irq(pci_irq_vector(k->link->doorbell.pdev, 0));
 	if (atomic_read(&k->sleepers))
 		queue_delayed_work(system_wq, &k->look, LOOK);
 }
@@ -436,14 +450,9 @@ void siv_wake_revoked(struct siv_wake *k, const struct siv_grant *grant)
 
 static bool geometry_valid(const struct siv_link *link, const struct sivring_grant *m)
 {
-	u64 table = hweight64(m->vms) * sizeof(struct sivwake_slot);
-	u32 rank;
-
-	if (m->vm >= 64 || !(m->vms & BIT_ULL(m->vm)) ||
-	    (m->wakes & ~m->vms) || (m->wakes & BIT_ULL(m->vm)))
-		return false;
-	rank = hweight64(m->vms & (BIT_ULL(m->vm) - 1));
-	return table < link->length && (link->position & SIVRING_ID_MASK) > rank;
+	return m->vm < 64 && (m->vms & BIT_ULL(m->vm)) && !(m->wakes & ~m->vms) &&
+	       !(m->wakes & BIT_ULL(m->vm)) && table_size(m->vms) < link->doorbell.length &&
+	       (link->doorbell.position & SIVRING_ID_MASK) > rank(m->vms, m->vm);
 }
 
 static int wake_start(struct siv_wake *k)
@@ -453,7 +462,7 @@ static int wake_start(struct siv_wake *k)
 
 	/* nothing of a guest that ran here before counts */
 	memset(own, 0, offsetof(struct sivwake_slot, holders));
-	err = request_irq(pci_irq_vector(k->link->pdev, 0), link_irq, 0, "sivshmem-link", k);
+	err = request_irq(pci_irq_vector(k->link->doorbell.pdev, 0), link_irq, 0, "sivshmem-link", k);
 	if (err)
 		return err;
 	spin_lock(&siv_owner_lock);
@@ -479,8 +488,7 @@ static struct siv_wake *wake_new(struct siv_link *link, const struct sivring_gra
 	k->vms = m->vms;
 	k->wakes = m->wakes;
 	k->vm = m->vm;
-	k->slots = page_address(pfn_to_page(PHYS_PFN(link->start))) + link->length -
-		hweight64(m->vms) * sizeof(struct sivwake_slot);
+	k->slots = link->doorbell.table + link->doorbell.length - table_size(m->vms);
 	return k;
 }
 
@@ -503,7 +511,8 @@ int siv_wake_bind(struct siv_link *link, const struct sivring_grant *m)
 		return err;
 	}
 	link->wake = k;
-	link->usable = link->length - hweight64(m->vms) * sizeof(struct sivwake_slot);
+	if (link->doorbell.pdev == link->pdev)
+		link->usable = link->length - table_size(m->vms);
 	return 0;
 }
 
@@ -516,7 +525,7 @@ void siv_wake_unbind(struct siv_link *link)
 	spin_lock(&siv_owner_lock);
 	list_del(&k->node);
 	spin_unlock(&siv_owner_lock);
-	free_irq(pci_irq_vector(link->pdev, 0), k);
+	free_irq(pci_irq_vector(link->doorbell.pdev, 0), k);
 	cancel_delayed_work_sync(&k->look);
 	memset(own_slot(k), 0, offsetof(struct sivwake_slot, holders));
 	link->wake = NULL;

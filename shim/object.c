@@ -197,11 +197,6 @@ FILE *object_fopen(const struct shim_name *name, const char *mode)
 	return file;
 }
 
-static bool same(const char *a, const char *b)
-{
-	return a == b || (a && b && !strcmp(a, b));
-}
-
 static int elsewhere(const struct shim_name *name)
 {
 	errno = name->denied;
@@ -223,8 +218,8 @@ int object_rename(const struct shim_name *from, const struct shim_name *to, bool
 		return elsewhere(from ? from : to);
 	if (from->denied || to->denied)
 		return elsewhere(from->denied ? from : to);
-	if (!same(from->rule->channel, to->rule->channel) ||
-	    !same(from->rule->identity, to->rule->identity))
+	if (strcmp(from->rule->channel, to->rule->channel) ||
+	    !shim_same_identity(from->rule->identity, to->rule->identity))
 		return elsewhere(from);
 	if (shim_forbidden(from) || shim_forbidden(to))
 		return -1;

@@ -11,6 +11,20 @@
 
 #include "shim.h"
 
+/*
+ * A function of the C library that takes a path, relative to dirfd: what `own`
+ * says for an object, called `routed` there; the real one for all else. It is
+ * `function` to the user.
+ */
+#define SERVE_PATH(type, name, parameters, arguments, function, dirfd, path, own) \
+	SHIM_EXPORT type name parameters \
+	{ \
+		struct shim_name routed; \
+\
+		return shim_route_path(function, dirfd, path, &routed) ? \
+			(own) : real_##name arguments; \
+	}
+
 int object_open(const struct shim_name *name, int oflag, mode_t mode);
 FILE *object_fopen(const struct shim_name *name, const char *mode);
 int object_stat(const struct shim_name *name, struct stat *st);

@@ -120,6 +120,7 @@
 					const struct timespec *t), (c, m, clock, t)) \
 	X(int, sem_init, (sem_t *s, int shared, unsigned int value), (s, shared, value)) \
 	X(int, sem_destroy, (sem_t *s), (s)) \
+	X(int, pthread_cancel, (pthread_t thread), (thread)) \
 	X(int, sem_wait, (sem_t *s), (s)) \
 	X(int, sem_trywait, (sem_t *s), (s)) \
 	X(int, sem_timedwait, (sem_t *s, const struct timespec *t), (s, t)) \

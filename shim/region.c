@@ -25,10 +25,10 @@ struct table {
 
 _Atomic uintptr_t shim_region_start;
 _Atomic size_t shim_region_span;
-atomic_bool shim_region_mixed;
-atomic_uint shim_region_sequence;
+_Atomic uint64_t shim_region_hot;
 
 static struct table *_Atomic table;
+static atomic_uint sequence;		/* odd: a writer is at work */
 static atomic_flag writing = ATOMIC_FLAG_INIT;
 
 /* --- readers --- */
@@ -58,9 +58,9 @@ bool shim_region_has(uintptr_t address)
 	bool found;
 
 	do {
-		before = atomic_load(&shim_region_sequence);
+		before = atomic_load(&sequence);
 		found = search(atomic_load(&table), address);
-	} while (before & 1 || atomic_load(&shim_region_sequence) != before);
+	} while (before & 1 || atomic_load(&sequence) != before);
 	return found;
 }
 
@@ -196,7 +196,6 @@ static void widen(uintptr_t start, uintptr_t end)
 		shim_region_span = end - start;
 		return;
 	}
-	shim_region_mixed = true;
 	if (start < first) {
 		shim_region_span = span += first - start;
 		shim_region_start = first = start;
@@ -205,17 +204,37 @@ static void widen(uintptr_t start, uintptr_t end)
 		shim_region_span = end - first;
 }
 
-static uintptr_t page_up(uintptr_t address)
+uintptr_t shim_page_up(uintptr_t n)
 {
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 
-	return (address + page - 1) & ~(page - 1);
+	return (n + page - 1) & ~(page - 1);
+}
+
+/* 0: it does not fit into the word, as with addresses beyond 48 bits */
+static uint64_t pack(uintptr_t start, uintptr_t end)
+{
+	uint64_t page = start >> SHIM_HOT_SHIFT, pages = (end - start) >> SHIM_HOT_SHIFT;
+
+	return page >> (64 - SHIM_HOT_PAGES) || pages >> SHIM_HOT_PAGES ?
+		0 : page << SHIM_HOT_PAGES | pages;
+}
+
+/* The newest is what a program works with most likely. */
+static void choose_hot(const struct table *t, uintptr_t start)
+{
+	size_t i, chosen = 0;
+
+	for (i = 0; i < t->count; i++)
+		if (t->region[i].start == start)
+			chosen = i;
+	shim_region_hot = t->count ? pack(t->region[chosen].start, t->region[chosen].end) : 0;
 }
 
 /* false: there is no memory to note it in */
 static bool change(uintptr_t start, size_t length, bool add)
 {
-	uintptr_t stop = page_up(start + length);
+	uintptr_t stop = shim_page_up(start + length);
 	int saved = errno;
 	struct table *t;
 	sigset_t old;
@@ -230,7 +249,7 @@ static bool change(uintptr_t start, size_t length, bool add)
 		grow();
 	t = table;
 	fits = t && t->count + 2 <= t->room;
-	atomic_fetch_add(&shim_region_sequence, 1);
+	atomic_fetch_add(&sequence, 1);
 	if (fits) {
 		cut(start, stop);
 		for (at = 0; at < t->count && t->region[at].start < start; at++)
@@ -240,12 +259,10 @@ static bool change(uintptr_t start, size_t length, bool add)
 			widen(start, stop);
 		} else if (!t->count) {
 			shim_region_span = 0;
-			shim_region_mixed = false;
-		} else {
-			shim_region_mixed = true;
 		}
+		choose_hot(t, start);
 	}
-	atomic_fetch_add(&shim_region_sequence, 1);
+	atomic_fetch_add(&sequence, 1);
 	end(&old);
 	errno = saved;
 	return fits;
@@ -261,6 +278,6 @@ void shim_region_remove(uintptr_t start, size_t length)
 	uintptr_t first = shim_region_start;
 	size_t span = shim_region_span;
 
-	if (span && start < first + span && page_up(start + length) > first)
+	if (span && start < first + span && shim_page_up(start + length) > first)
 		change(start, length, false);
 }

@@ -11,8 +11,11 @@
 /* All regions are in [start, start + span), and little else; span 0: there are none. */
 extern _Atomic uintptr_t shim_region_start;
 extern _Atomic size_t shim_region_span;
-extern atomic_bool shim_region_mixed;	/* other memory lies between regions */
-extern atomic_uint shim_region_sequence;	/* odd: a writer is at work */
+/* One of the regions, in one word so that nobody reads half of it: first page, pages; or 0. */
+extern _Atomic uint64_t shim_region_hot;
+
+#define SHIM_HOT_SHIFT	12		/* of an address; a page has at least as many bytes */
+#define SHIM_HOT_PAGES	28		/* bits */
 
 /* Async-signal-safe, and leaves errno. */
 bool shim_region_has(uintptr_t address);
@@ -23,15 +26,12 @@ static inline bool shim_region_near(uintptr_t address)
 	       atomic_load_explicit(&shim_region_span, memory_order_acquire);
 }
 
-/* Near, and that is exact. Without the sequence, start and span of two times may mix. */
-static inline bool shim_region_sure(uintptr_t address)
+static inline bool shim_region_is_hot(uintptr_t address)
 {
-	unsigned int before = atomic_load_explicit(&shim_region_sequence, memory_order_acquire);
-	bool sure = shim_region_near(address) &&
-		    !atomic_load_explicit(&shim_region_mixed, memory_order_acquire);
+	uint64_t hot = atomic_load_explicit(&shim_region_hot, memory_order_acquire);
 
-	return sure && !(before & 1) &&
-	       atomic_load_explicit(&shim_region_sequence, memory_order_relaxed) == before;
+	return (address >> SHIM_HOT_SHIFT) - (hot >> SHIM_HOT_PAGES) <
+	       (hot & ((UINT64_C(1) << SHIM_HOT_PAGES) - 1));
 }
 
 /* The question of every wrapper: nothing but two loads for other memory. */
@@ -39,8 +39,11 @@ static inline bool shim_in_channel(const void *p)
 {
 	if (__builtin_expect(!shim_region_near((uintptr_t)p), 1))
 		return false;
-	return shim_region_sure((uintptr_t)p) || shim_region_has((uintptr_t)p);
+	return shim_region_is_hot((uintptr_t)p) || shim_region_has((uintptr_t)p);
 }
+
+/* The end of the page that the byte before n is on. */
+uintptr_t shim_page_up(uintptr_t n);
 
 /* length in bytes, made whole pages; what was there before is forgotten. false: no memory */
 bool shim_region_add(uintptr_t start, size_t length);

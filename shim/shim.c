@@ -17,6 +17,7 @@
 #include "created.h"
 #include "inside.h"
 #include "lib/clock.h"
+#include "peer.h"
 #include "real.h"
 
 #define QUIET_SECONDS	5
@@ -144,6 +145,7 @@ static void fork_child(void)
 	shim_depth = 0;
 	for (h = sessions; h; h = h->next)
 		sivshmem_after_fork(h->session);
+	peer_after_fork();
 }
 
 /* Whose memory this is: fork(2) wipes it, vfork(2) shows the parent's. */
@@ -198,7 +200,7 @@ static void leave(const struct shim_section *s, int error)
 	errno = error ? error : s->saved_errno;
 }
 
-static bool same_identity(const char *a, const char *b)
+bool shim_same_identity(const char *a, const char *b)
 {
 	return a == b || (a && b && !strcmp(a, b));
 }
@@ -212,7 +214,7 @@ static int get_session(const char *identity, struct sivshmem_session **session,
 	int rc;
 
 	for (h = sessions; h; h = h->next) {
-		if (same_identity(h->identity, identity)) {
+		if (shim_same_identity(h->identity, identity)) {
 			*session = h->session;
 			return 0;
 		}
@@ -262,6 +264,32 @@ void shim_leave(const struct shim_name *name, struct shim_section *s, int rc)
 				 sivshmem_error_text(s->session)) : 0);
 }
 
+int shim_leave_failed(const struct shim_name *name, struct shim_section *s, int e,
+		      const char *text)
+{
+	if (!said_before(name->function, name->given, e))
+		shim_say("%s(\"%.80s\"): %s: %s", name->function, name->given,
+			 e == EACCES ? "refused" : strerrordesc_np(e), text);
+	leave(s, e);
+	return e;
+}
+
+bool shim_enter_core(struct shim_section *s)
+{
+	return enter(s);
+}
+
+void shim_leave_core(const struct shim_section *s)
+{
+	leave(s, 0);
+}
+
+void shim_each_session(void (*call)(struct sivshmem_session *session, void *data), void *data)
+{
+	for (struct held *h = sessions; h; h = h->next)
+		call(h->session, data);
+}
+
 bool shim_forbidden(const struct shim_name *name)
 {
 	struct shim_section s;
@@ -300,25 +328,6 @@ static void note_local(const struct sivshmem_session *session, int fd)
 	atomic_store_explicit(&shim_locals, 1, memory_order_release);
 }
 
-/* The host says who created it; what this service made itself is its own. */
-static bool expected(const char *peer, const struct shim_section *s,
-		     const struct sivp_result *result)
-{
-	return !strncmp(result->creator, peer, sizeof(result->creator)) ||
-	       !strncmp(result->creator, s->session->info.service, sizeof(result->creator));
-}
-
-static void refuse_peer(const struct shim_name *name, struct shim_section *s,
-			const struct sivp_result *result, int fd)
-{
-	char text[SIVSHMEM_ERROR_MAX];
-
-	sivshmem_give_back(s->session, fd, result->grant);
-	snprintf(text, sizeof(text), "%.63s created it, and its line of the map file expects %s",
-		 result->creator, name->rule->peer);
-	leave(s, failed(name->function, name->given, -EACCES, text));
-}
-
 static int open_once(const struct shim_name *name, int oflag, mode_t mode, bool *created)
 {
 	/* what else open(2) knows means nothing for memory */
@@ -333,9 +342,12 @@ static int open_once(const struct shim_name *name, int oflag, mode_t mode, bool 
 	}
 	rc = sivshmem_open_result(s.session, name->rule->channel, name->object, oflag & keep,
 				  oflag & O_CREAT ? mode & ~current_umask() : 0, &result);
-	if (rc >= 0 && name->rule->peer && !expected(name->rule->peer, &s, &result)) {
-		refuse_peer(name, &s, &result, rc);
-		return -1;
+	if (rc >= 0 && name->rule->peer) {
+		int joined = peer_join(name, &s, &result);
+
+		if (joined)
+			sivshmem_give_back(s.session, rc, result.grant);
+		rc = joined ? joined : rc;
 	}
 	if (rc >= 0) {
 		note_local(s.session, rc);
@@ -347,6 +359,14 @@ static int open_once(const struct shim_name *name, int oflag, mode_t mode, bool 
 	shim_debug(SHIM_DEBUG_OPEN, "%s(\"%s\", %#x) = %d %s", name->function, name->given,
 		   (unsigned int)oflag, rc < 0 ? -1 : rc, rc < 0 ? strerrorname_np(-rc) : "");
 	shim_leave(name, &s, rc);
+	if (rc >= 0 && name->rule->peer) {
+		int e = peer_await(name, &result, rc);
+
+		if (e) {
+			errno = e;
+			return -1;
+		}
+	}
 	return rc < 0 ? -1 : rc;
 }
 

@@ -46,6 +46,20 @@ void shim_wake_stale(const _Atomic uint32_t *word, unsigned int count);
 void shim_object_leave(_Atomic uint32_t *inside);
 void shim_object_drain(_Atomic uint32_t *inside);
 
+/* Take one of *units, if there is any. */
+static inline bool shim_take(_Atomic uint32_t *units)
+{
+	uint32_t have = *units;
+
+	while (have)
+		if (atomic_compare_exchange_weak(units, &have, have - 1))
+			return true;
+	return false;
+}
+
+/* Some thread of this process has been cancelled: each may be. */
+extern atomic_bool shim_cancelling;
+
 /* The calling thread, as an owner of locks in the channel at p. */
 int shim_self(const void *p, uint32_t *id);
 

@@ -47,16 +47,6 @@ int shim_cond_destroy(pthread_cond_t *cond)
 	return 0;
 }
 
-static bool take(struct cond *c)
-{
-	uint32_t due = c->due;
-
-	while (due)
-		if (atomic_compare_exchange_weak(&c->due, &due, due - 1))
-			return true;
-	return false;
-}
-
 /* It may have been chosen for a signal: let another have that. */
 static void cancelled(void *arg)
 {
@@ -80,11 +70,11 @@ static int wait_for_signal(struct cond *c, uint32_t events,
 		if (r == EINTR)
 			r = 0;
 		if (r)
-			return r == ETIMEDOUT && now != events && take(c) ? 0 : r;
+			return r == ETIMEDOUT && now != events && shim_take(&c->due) ? 0 : r;
 		if (now == events)
 			continue;
 		events = now;
-		if (take(c))
+		if (shim_take(&c->due))
 			return 0;
 	}
 }

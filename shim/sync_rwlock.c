@@ -13,7 +13,8 @@ struct rwlock {
 	_Atomic uint32_t state;		/* WRITER, or how many readers */
 	_Atomic uint32_t read_events, write_events;
 	_Atomic uint32_t readers_wait, writers_wait;
-	uint32_t unused[7];
+	_Atomic uint32_t writer;	/* who has it to write, 0: not known */
+	uint32_t unused[6];
 	uint32_t preference;		/* where glibc's initialisers have it */
 };
 _Static_assert(offsetof(struct rwlock, preference) == 48 &&
@@ -42,6 +43,14 @@ int shim_rwlock_init(pthread_rwlock_t *lock, const pthread_rwlockattr_t *attribu
 int shim_rwlock_destroy(pthread_rwlock_t *lock)
 {
 	return of(lock)->state ? EBUSY : 0;
+}
+
+/* The thread waits for itself: asked before it sleeps, and only then. */
+static bool is_mine(const struct rwlock *l)
+{
+	uint32_t id;
+
+	return l->state & WRITER && l->writer && !shim_self(l, &id) && l->writer == id;
 }
 
 static bool writers_first(const struct rwlock *l)
@@ -118,7 +127,7 @@ int shim_rwlock_read(pthread_rwlock_t *lock, bool try, const struct shim_deadlin
 	r = try_read(l, false);
 	if (r != EBUSY || try)
 		return r;
-	r = shim_deadline_check(deadline);
+	r = is_mine(l) ? EDEADLK : shim_deadline_check(deadline);
 	if (r)
 		return r;
 	atomic_fetch_add(&l->readers_wait, 1);
@@ -142,9 +151,13 @@ int shim_rwlock_read(pthread_rwlock_t *lock, bool try, const struct shim_deadlin
 
 static bool try_write(struct rwlock *l)
 {
-	uint32_t state = 0;
+	uint32_t state = 0, id;
 
-	return atomic_compare_exchange_strong(&l->state, &state, WRITER);
+	if (!atomic_compare_exchange_strong(&l->state, &state, WRITER))
+		return false;
+	/* ids may have run out, and then nobody is told of a deadlock */
+	l->writer = shim_self(l, &id) ? 0 : id;
+	return true;
 }
 
 int shim_rwlock_write(pthread_rwlock_t *lock, bool try, const struct shim_deadline *deadline)
@@ -157,7 +170,7 @@ int shim_rwlock_write(pthread_rwlock_t *lock, bool try, const struct shim_deadli
 		return 0;
 	if (try)
 		return EBUSY;
-	r = shim_deadline_check(deadline);
+	r = is_mine(l) ? EDEADLK : shim_deadline_check(deadline);
 	if (r)
 		return r;
 	atomic_fetch_add(&l->writers_wait, 1);
@@ -184,6 +197,8 @@ int shim_rwlock_unlock(pthread_rwlock_t *lock)
 		if (!state)
 			return EPERM;
 		left = state & WRITER ? 0 : state - 1;
+		if (state & WRITER)
+			l->writer = 0;
 	} while (!atomic_compare_exchange_weak(&l->state, &state, left));
 	if (left)
 		return 0;

@@ -42,19 +42,9 @@ int shim_sem_init(sem_t *sem, unsigned int value)
 	return 0;
 }
 
-static bool take(struct sem *s)
-{
-	uint32_t value = s->value;
-
-	while (value)
-		if (atomic_compare_exchange_weak(&s->value, &value, value - 1))
-			return true;
-	return false;
-}
-
 int shim_sem_trywait(sem_t *sem)
 {
-	return take(of(sem)) ? 0 : fail(EAGAIN);
+	return shim_take(&of(sem)->value) ? 0 : fail(EAGAIN);
 }
 
 /* It may have been chosen for a unit that it will not take. */
@@ -71,7 +61,7 @@ static int sleep_until_taken(struct sem *s, const struct shim_deadline *deadline
 {
 	int r = 0;
 
-	while (!r && !take(s))
+	while (!r && !shim_take(&s->value))
 		r = shim_sleep_cancelable(&s->value, 0, deadline);
 	return r;
 }
@@ -90,10 +80,13 @@ static SHIM_SLOW int wait_for_unit(struct sem *s, const struct shim_deadline *de
 	return r ? fail(r) : 0;
 }
 
+atomic_bool shim_cancelling;
+
 int shim_sem_wait(sem_t *sem, const struct shim_deadline *deadline)
 {
-	pthread_testcancel();
-	return take(of(sem)) ? 0 : wait_for_unit(of(sem), deadline);
+	if (atomic_load_explicit(&shim_cancelling, memory_order_relaxed))
+		pthread_testcancel();
+	return shim_take(&of(sem)->value) ? 0 : wait_for_unit(of(sem), deadline);
 }
 
 /* Whoever takes the unit may free the semaphore: not read any more once it is there. */

@@ -2,6 +2,7 @@
 /* Mappings: of interest for which addresses they make a channel's. */
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/vfs.h>
@@ -25,12 +26,32 @@ static bool is_channel(int fd)
 	return is;
 }
 
+/*
+ * In local mode the object is the daemon's memfd, which would be in a core; in
+ * a VM the kernel sees to it.
+ */
+static void keep_out_of_cores(void *p, size_t length, int fd)
+{
+	static const char ours[] = "/memfd:sivshmem:";
+	char path[32], target[sizeof(ours) - 1];
+	int saved = errno;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (readlink(path, target, sizeof(target)) == (ssize_t)sizeof(target) &&
+	    !memcmp(target, ours, sizeof(target)))
+		madvise(p, length, MADV_DONTDUMP);
+	errno = saved;
+}
+
 static void *mapped(void *p, size_t length, int flags, int fd)
 {
 	int error;
 
 	if (p == MAP_FAILED)
 		return p;
+	if (!(flags & MAP_ANONYMOUS) &&
+	    atomic_load_explicit(&shim_locals, memory_order_relaxed))
+		keep_out_of_cores(p, length, fd);
 	if (flags & MAP_ANONYMOUS || (flags & MAP_TYPE) == MAP_PRIVATE || !is_channel(fd)) {
 		shim_region_remove((uintptr_t)p, length);
 		return p;
@@ -60,17 +81,10 @@ SHIM_EXPORT void *mmap64(void *address, size_t length, int protection, int flags
 		      length, flags, fd);
 }
 
-static uintptr_t page_up(uintptr_t n)
-{
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-
-	return (n + page - 1) & ~(page - 1);
-}
-
 /* First forgotten: once it is free, another thread may be given the addresses. */
 SHIM_EXPORT int munmap(void *address, size_t length)
 {
-	if (page_up((uintptr_t)address) == (uintptr_t)address && length)
+	if (shim_page_up((uintptr_t)address) == (uintptr_t)address && length)
 		shim_region_remove((uintptr_t)address, length);
 	return real_munmap(address, length);
 }
@@ -78,12 +92,12 @@ SHIM_EXPORT int munmap(void *address, size_t length)
 /* What of [old, old + old_length) will be free: a channel's mapping never grows. */
 static uintptr_t given_up(uintptr_t old, size_t new_length, int flags)
 {
-	return flags & MREMAP_FIXED ? old : old + page_up(new_length);
+	return flags & MREMAP_FIXED ? old : old + shim_page_up(new_length);
 }
 
 SHIM_EXPORT void *mremap(void *old, size_t old_length, size_t new_length, int flags, ...)
 {
-	uintptr_t from = (uintptr_t)old, end = from + page_up(old_length), free_from = end;
+	uintptr_t from = (uintptr_t)old, end = from + shim_page_up(old_length), free_from = end;
 	bool channel = old_length && shim_in_channel(old) && shim_in_channel((void *)(end - 1));
 	void *wanted = NULL, *p;
 	va_list args;

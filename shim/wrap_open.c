@@ -20,135 +20,48 @@ static mode_t mode_of(int oflag, va_list args)
 	return TAKES_MODE(oflag) ? va_arg(args, mode_t) : 0;
 }
 
-SHIM_EXPORT int open(const char *path, int oflag, ...)
-{
-	struct shim_name name;
-	va_list args;
-	mode_t mode;
+#define SERVE_OPEN(name, parameters, arguments, function, dirfd) \
+	SHIM_EXPORT int name parameters \
+	{ \
+		struct shim_name routed; \
+		va_list args; \
+		mode_t mode; \
+\
+		va_start(args, oflag); \
+		mode = mode_of(oflag, args); \
+		va_end(args); \
+		return shim_route_path(function, dirfd, path, &routed) ? \
+			object_open(&routed, oflag, mode) : real_##name arguments; \
+	}
 
-	va_start(args, oflag);
-	mode = mode_of(oflag, args);
-	va_end(args);
-	if (!shim_route_path("open", AT_FDCWD, path, &name))
-		return real_open(path, oflag, mode);
-	return object_open(&name, oflag, mode);
-}
+SERVE_OPEN(open, (const char *path, int oflag, ...), (path, oflag, mode), "open", AT_FDCWD)
+SERVE_OPEN(open64, (const char *path, int oflag, ...), (path, oflag, mode), "open", AT_FDCWD)
+SERVE_OPEN(openat, (int dirfd, const char *path, int oflag, ...), (dirfd, path, oflag, mode),
+	   "openat", dirfd)
+SERVE_OPEN(openat64, (int dirfd, const char *path, int oflag, ...), (dirfd, path, oflag, mode),
+	   "openat", dirfd)
 
-SHIM_EXPORT int open64(const char *path, int oflag, ...)
-{
-	struct shim_name name;
-	va_list args;
-	mode_t mode;
+#define CREAT	(O_WRONLY | O_CREAT | O_TRUNC)
+SERVE_PATH(int, creat, (const char *path, mode_t mode), (path, mode),
+	   "creat", AT_FDCWD, path, object_open(&routed, CREAT, mode))
+SERVE_PATH(int, creat64, (const char *path, mode_t mode), (path, mode),
+	   "creat", AT_FDCWD, path, object_open(&routed, CREAT, mode))
 
-	va_start(args, oflag);
-	mode = mode_of(oflag, args);
-	va_end(args);
-	if (!shim_route_path("open", AT_FDCWD, path, &name))
-		return real_open64(path, oflag, mode);
-	return object_open(&name, oflag, mode);
-}
+/*
+ * What _FORTIFY_SOURCE makes of them where no mode is given. The real one aborts
+ * if it is missing, for any path.
+ */
+#define UNLESS_MODE(path)	(TAKES_MODE(oflag) ? NULL : (path))
+SERVE_PATH(int, __open_2, (const char *path, int oflag), (path, oflag),
+	   "open", AT_FDCWD, UNLESS_MODE(path), object_open(&routed, oflag, 0))
+SERVE_PATH(int, __open64_2, (const char *path, int oflag), (path, oflag),
+	   "open", AT_FDCWD, UNLESS_MODE(path), object_open(&routed, oflag, 0))
+SERVE_PATH(int, __openat_2, (int dirfd, const char *path, int oflag), (dirfd, path, oflag),
+	   "openat", dirfd, UNLESS_MODE(path), object_open(&routed, oflag, 0))
+SERVE_PATH(int, __openat64_2, (int dirfd, const char *path, int oflag), (dirfd, path, oflag),
+	   "openat", dirfd, UNLESS_MODE(path), object_open(&routed, oflag, 0))
 
-SHIM_EXPORT int openat(int dirfd, const char *path, int oflag, ...)
-{
-	struct shim_name name;
-	va_list args;
-	mode_t mode;
-
-	va_start(args, oflag);
-	mode = mode_of(oflag, args);
-	va_end(args);
-	if (!shim_route_path("openat", dirfd, path, &name))
-		return real_openat(dirfd, path, oflag, mode);
-	return object_open(&name, oflag, mode);
-}
-
-SHIM_EXPORT int openat64(int dirfd, const char *path, int oflag, ...)
-{
-	struct shim_name name;
-	va_list args;
-	mode_t mode;
-
-	va_start(args, oflag);
-	mode = mode_of(oflag, args);
-	va_end(args);
-	if (!shim_route_path("openat", dirfd, path, &name))
-		return real_openat64(dirfd, path, oflag, mode);
-	return object_open(&name, oflag, mode);
-}
-
-SHIM_EXPORT int creat(const char *path, mode_t mode)
-{
-	struct shim_name name;
-
-	if (!shim_route_path("creat", AT_FDCWD, path, &name))
-		return real_creat(path, mode);
-	return object_open(&name, O_WRONLY | O_CREAT | O_TRUNC, mode);
-}
-
-SHIM_EXPORT int creat64(const char *path, mode_t mode)
-{
-	struct shim_name name;
-
-	if (!shim_route_path("creat", AT_FDCWD, path, &name))
-		return real_creat64(path, mode);
-	return object_open(&name, O_WRONLY | O_CREAT | O_TRUNC, mode);
-}
-
-/* --- what _FORTIFY_SOURCE makes of them where no mode is given --- */
-
-SHIM_EXPORT int __open_2(const char *path, int oflag)
-{
-	struct shim_name name;
-
-	/* which aborts if the mode is missing */
-	if (TAKES_MODE(oflag) || !shim_route_path("open", AT_FDCWD, path, &name))
-		return real___open_2(path, oflag);
-	return object_open(&name, oflag, 0);
-}
-
-SHIM_EXPORT int __open64_2(const char *path, int oflag)
-{
-	struct shim_name name;
-
-	if (TAKES_MODE(oflag) || !shim_route_path("open", AT_FDCWD, path, &name))
-		return real___open64_2(path, oflag);
-	return object_open(&name, oflag, 0);
-}
-
-SHIM_EXPORT int __openat_2(int dirfd, const char *path, int oflag)
-{
-	struct shim_name name;
-
-	if (TAKES_MODE(oflag) || !shim_route_path("openat", dirfd, path, &name))
-		return real___openat_2(dirfd, path, oflag);
-	return object_open(&name, oflag, 0);
-}
-
-SHIM_EXPORT int __openat64_2(int dirfd, const char *path, int oflag)
-{
-	struct shim_name name;
-
-	if (TAKES_MODE(oflag) || !shim_route_path("openat", dirfd, path, &name))
-		return real___openat64_2(dirfd, path, oflag);
-	return object_open(&name, oflag, 0);
-}
-
-/* --- streams --- */
-
-SHIM_EXPORT FILE *fopen(const char *path, const char *mode)
-{
-	struct shim_name name;
-
-	if (!shim_route_path("fopen", AT_FDCWD, path, &name))
-		return real_fopen(path, mode);
-	return object_fopen(&name, mode);
-}
-
-SHIM_EXPORT FILE *fopen64(const char *path, const char *mode)
-{
-	struct shim_name name;
-
-	if (!shim_route_path("fopen", AT_FDCWD, path, &name))
-		return real_fopen64(path, mode);
-	return object_fopen(&name, mode);
-}
+SERVE_PATH(FILE *, fopen, (const char *path, const char *mode), (path, mode),
+	   "fopen", AT_FDCWD, path, object_fopen(&routed, mode))
+SERVE_PATH(FILE *, fopen64, (const char *path, const char *mode), (path, mode),
+	   "fopen", AT_FDCWD, path, object_fopen(&routed, mode))

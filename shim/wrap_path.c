@@ -7,35 +7,20 @@
 #include "object.h"
 #include "real.h"
 
-SHIM_EXPORT int unlink(const char *path)
+static int unlink_at(const struct shim_name *name, int flags)
 {
-	struct shim_name name;
-
-	if (!shim_route_path("unlink", AT_FDCWD, path, &name))
-		return real_unlink(path);
-	return shim_unlink(&name);
-}
-
-SHIM_EXPORT int unlinkat(int dirfd, const char *path, int flags)
-{
-	struct shim_name name;
-
-	if (!shim_route_path("unlinkat", dirfd, path, &name))
-		return real_unlinkat(dirfd, path, flags);
 	if (!(flags & AT_REMOVEDIR))
-		return shim_unlink(&name);
+		return shim_unlink(name);
 	errno = ENOTDIR;
 	return -1;
 }
 
-SHIM_EXPORT int remove(const char *path)
-{
-	struct shim_name name;
-
-	if (!shim_route_path("remove", AT_FDCWD, path, &name))
-		return real_remove(path);
-	return shim_unlink(&name);
-}
+SERVE_PATH(int, unlink, (const char *path), (path),
+	   "unlink", AT_FDCWD, path, shim_unlink(&routed))
+SERVE_PATH(int, unlinkat, (int dirfd, const char *path, int flags), (dirfd, path, flags),
+	   "unlinkat", dirfd, path, unlink_at(&routed, flags))
+SERVE_PATH(int, remove, (const char *path), (path),
+	   "remove", AT_FDCWD, path, shim_unlink(&routed))
 
 /* true: one of both is ours; *rc is what came of it */
 static bool rename_ours(const char *function, int from_fd, const char *from,
@@ -84,38 +69,11 @@ SHIM_EXPORT int renameat2(int from_fd, const char *from, int to_fd, const char *
 	return rc;
 }
 
-SHIM_EXPORT int truncate(const char *path, off_t length)
-{
-	struct shim_name name;
-
-	if (!shim_route_path("truncate", AT_FDCWD, path, &name))
-		return real_truncate(path, length);
-	return object_truncate(&name, length);
-}
-
-SHIM_EXPORT int truncate64(const char *path, off64_t length)
-{
-	struct shim_name name;
-
-	if (!shim_route_path("truncate", AT_FDCWD, path, &name))
-		return real_truncate64(path, length);
-	return object_truncate(&name, length);
-}
-
-SHIM_EXPORT int chmod(const char *path, mode_t mode)
-{
-	struct shim_name name;
-
-	if (!shim_route_path("chmod", AT_FDCWD, path, &name))
-		return real_chmod(path, mode);
-	return object_chmod(&name, mode);
-}
-
-SHIM_EXPORT int fchmodat(int dirfd, const char *path, mode_t mode, int flags)
-{
-	struct shim_name name;
-
-	if (!shim_route_path("fchmodat", dirfd, path, &name))
-		return real_fchmodat(dirfd, path, mode, flags);
-	return object_chmod(&name, mode);
-}
+SERVE_PATH(int, truncate, (const char *path, off_t length), (path, length),
+	   "truncate", AT_FDCWD, path, object_truncate(&routed, length))
+SERVE_PATH(int, truncate64, (const char *path, off64_t length), (path, length),
+	   "truncate", AT_FDCWD, path, object_truncate(&routed, length))
+SERVE_PATH(int, chmod, (const char *path, mode_t mode), (path, mode),
+	   "chmod", AT_FDCWD, path, object_chmod(&routed, mode))
+SERVE_PATH(int, fchmodat, (int dirfd, const char *path, mode_t mode, int flags),
+	   (dirfd, path, mode, flags), "fchmodat", dirfd, path, object_chmod(&routed, mode))

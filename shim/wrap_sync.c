@@ -53,50 +53,44 @@ SERVE(int, pthread_mutex_setprioceiling, (pthread_mutex_t *m, int p, int *old), 
 
 /* --- condition variables; a private one cannot let go of a channel's mutex --- */
 
-SERVE(int, new_pthread_cond_init, (pthread_cond_t *c, const pthread_condattr_t *a), (c, a),
-      c, shim_cond_init(c, a))
-SERVE(int, new_pthread_cond_destroy, (pthread_cond_t *c), (c), c, shim_cond_destroy(c))
-SERVE(int, new_pthread_cond_signal, (pthread_cond_t *c), (c), c, shim_cond_signal(c))
-SERVE(int, new_pthread_cond_broadcast, (pthread_cond_t *c), (c), c, shim_cond_broadcast(c))
-SERVE(int, old_pthread_cond_init, (pthread_cond_t *c, const pthread_condattr_t *a), (c, a),
-      c, shim_cond_init(c, a))
-SERVE(int, old_pthread_cond_destroy, (pthread_cond_t *c), (c), c, shim_cond_destroy(c))
-SERVE(int, old_pthread_cond_signal, (pthread_cond_t *c), (c), c, shim_cond_signal(c))
-SERVE(int, old_pthread_cond_broadcast, (pthread_cond_t *c), (c), c, shim_cond_broadcast(c))
-
-#define SERVE_WAIT(name, parameters, arguments, deadline) \
-	SHIM_EXPORT int name parameters; \
-	SHIM_EXPORT int name parameters \
+#define SERVE_WAIT(type, name, parameters, arguments, cond, deadline) \
+	SHIM_EXPORT type name parameters; \
+	SHIM_EXPORT type name parameters \
 	{ \
-		if (shim_in_channel(c)) \
-			return shim_cond_wait(c, m, deadline); \
+		if (shim_in_channel(cond)) \
+			return shim_cond_wait(cond, m, deadline); \
 		if (shim_in_channel(m)) \
 			return EINVAL; \
 		return real_##name arguments; \
 	}
 
-SERVE_WAIT(new_pthread_cond_wait, (pthread_cond_t *c, pthread_mutex_t *m), (c, m), NULL)
-SERVE_WAIT(new_pthread_cond_timedwait,
-	   (pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *t), (c, m, t), AT(-1, t))
-SERVE_WAIT(old_pthread_cond_wait, (pthread_cond_t *c, pthread_mutex_t *m), (c, m), NULL)
-SERVE_WAIT(old_pthread_cond_timedwait,
-	   (pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *t), (c, m, t), AT(-1, t))
-SERVE_WAIT(pthread_cond_clockwait,
-	   (pthread_cond_t *c, pthread_mutex_t *m, clockid_t clock, const struct timespec *t),
-	   (c, m, clock, t), AT(clock, t))
-
 /* The two layouts that glibc has had, each by its version. */
-#define VERSIONS(name) \
+#define SERVE_VERSIONS(serve, name, parameters, arguments, own) \
+	serve(int, new_##name, parameters, arguments, c, own) \
+	serve(int, old_##name, parameters, arguments, c, own) \
 	__asm__(".symver new_" #name "," #name "@@GLIBC_2.3.2"); \
-	__asm__(".symver old_" #name "," #name "@GLIBC_2.2.5")
-VERSIONS(pthread_cond_init);
-VERSIONS(pthread_cond_destroy);
-VERSIONS(pthread_cond_signal);
-VERSIONS(pthread_cond_broadcast);
-VERSIONS(pthread_cond_wait);
-VERSIONS(pthread_cond_timedwait);
+	__asm__(".symver old_" #name "," #name "@GLIBC_2.2.5");
+
+SERVE_VERSIONS(SERVE, pthread_cond_init, (pthread_cond_t *c, const pthread_condattr_t *a), (c, a),
+	       shim_cond_init(c, a))
+SERVE_VERSIONS(SERVE, pthread_cond_destroy, (pthread_cond_t *c), (c), shim_cond_destroy(c))
+SERVE_VERSIONS(SERVE, pthread_cond_signal, (pthread_cond_t *c), (c), shim_cond_signal(c))
+SERVE_VERSIONS(SERVE, pthread_cond_broadcast, (pthread_cond_t *c), (c), shim_cond_broadcast(c))
+SERVE_VERSIONS(SERVE_WAIT, pthread_cond_wait, (pthread_cond_t *c, pthread_mutex_t *m), (c, m), NULL)
+SERVE_VERSIONS(SERVE_WAIT, pthread_cond_timedwait,
+	       (pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *t), (c, m, t),
+	       AT(-1, t))
+SERVE_WAIT(int, pthread_cond_clockwait,
+	   (pthread_cond_t *c, pthread_mutex_t *m, clockid_t clock, const struct timespec *t),
+	   (c, m, clock, t), c, AT(clock, t))
 
 /* --- semaphores --- */
+
+SHIM_EXPORT int pthread_cancel(pthread_t thread)
+{
+	shim_cancelling = true;
+	return real_pthread_cancel(thread);
+}
 
 SERVE(int, sem_init, (sem_t *s, int shared, unsigned int value), (s, shared, value),
       s, shim_sem_init(s, value))
@@ -175,7 +169,9 @@ SHIM_EXPORT void mtx_destroy(mtx_t *m)
 
 SHIM_EXPORT void cnd_destroy(cnd_t *c)
 {
-	if (!shim_in_channel(c))
+	if (shim_in_channel(c))
+		shim_cond_destroy(COND(c));
+	else
 		real_cnd_destroy(c);
 }
 

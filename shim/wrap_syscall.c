@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <sivshmem/sivshmem.h>
+
 #include "lib/word.h"
 #include "real.h"
 #include "region.h"
@@ -24,33 +26,6 @@ struct call {
 	const struct timespec *timeout;
 	uint32_t value3;
 };
-
-/* The relative one of FUTEX_WAIT, as a time of CLOCK_MONOTONIC. */
-static int from_now(const struct timespec *for_, struct timespec *at)
-{
-	if (for_->tv_sec < 0 || for_->tv_nsec < 0 || for_->tv_nsec >= 1000000000)
-		return -EINVAL;
-	clock_gettime(CLOCK_MONOTONIC, at);
-	at->tv_nsec += for_->tv_nsec;
-	if (__builtin_add_overflow(at->tv_sec, for_->tv_sec + at->tv_nsec / 1000000000,
-				   &at->tv_sec))
-		at->tv_sec = LONG_MAX;
-	at->tv_nsec %= 1000000000;
-	return 0;
-}
-
-static int wait_for(const struct call *c)
-{
-	struct timespec at;
-	int r;
-
-	if (!c->timeout)
-		return sivshmem_word_wait(c->word, c->value, 0, ~0u, CLOCK_MONOTONIC, NULL);
-	r = from_now(c->timeout, &at);
-	if (r)
-		return r;
-	return sivshmem_word_wait(c->word, c->value, 0, ~0u, CLOCK_MONOTONIC, &at);
-}
 
 static int wait_bitset(const struct call *c)
 {
@@ -72,7 +47,8 @@ static int futex(const struct call *c)
 {
 	switch (c->operation & FUTEX_CMD_MASK) {
 	case FUTEX_WAIT:
-		return wait_for(c);
+		return sivshmem_wait((const uint32_t *)(uintptr_t)c->word, c->value,
+				     SIVSHMEM_FOR, c->timeout);
 	case FUTEX_WAKE:
 		return sivshmem_word_wake(c->word, c->value, 0, ~0u);
 	case FUTEX_WAIT_BITSET:

@@ -46,7 +46,7 @@ mode() { stat -c %a "$1"; }
 	run_x sivshmem-ca --help
 	has "qemu-args"
 	run_x sivshmem-ca --version
-	for c in init issue list show check qemu-args status; do
+	for c in init issue list show check qemu-args libvirt-xml status; do
 		run_x sivshmem-ca $c --help
 		has "usage: sivshmem-ca [--dir DIR] $c"
 		run_x 2 sivshmem-ca $c --frobnicate
@@ -75,7 +75,7 @@ mode() { stat -c %a "$1"; }
 	ca init --host ecu1
 	sed -i 's/^#  /  /' ca/policy.conf
 	ca check
-	has "VMs 2, services 2, channels 1, links 1 with 32M"
+	has "VMs 2, services 2, channels 1, links 1 with 16M"
 }
 
 @test "init refuses to overwrite, and keeps a policy that is there" {
@@ -286,7 +286,7 @@ mode() { stat -c %a "$1"; }
 	has "pcie-root-port,id=sivshmem-port-control,bus=pcie.0,chassis=100,slot=100,pref64-reserve=1G"
 	has "ivshmem-doorbell,chardev=sivshmem-control,vectors=1,bus=sivshmem-port-control"
 	has "path=/run/x/vm/ivi/link0.sock"
-	has "pcie-root-port,id=sivshmem-port-link0,bus=pcie.0,chassis=101,slot=101,pref64-reserve=4G"
+	has "pcie-root-port,id=sivshmem-port-link0,bus=pcie.0,chassis=101,slot=101,pref64-reserve=8G"
 	has "path=/run/x/vm/ivi/link1.sock"
 	ca qemu-args cluster --run-dir /run/x
 	hasnt link1
@@ -309,9 +309,42 @@ mode() { stat -c %a "$1"; }
 	done
 	ca qemu-args ivi --run-dir '/run/a b,*' --json
 	echo "$output" | jq -e '.[1] == "socket,id=sivshmem-control,path=/run/a b,,*/vm/ivi/control.sock" and
-		length == 18'
+		length == 22'
 	ca 1 qemu-args ivi --run-dir "/run/$(printf '%0100d' 0)"
 	has "too long for a UNIX socket"
+}
+
+@test "qemu-args: memory that a VM may only read is a device of its own, read-only" {
+	new_ca
+	sed 's/rights = "rw[^"]*"/rights = "ro"/' ca/policy.conf >ro.conf
+	ca qemu-args ivi --policy ro.conf --run-dir /run/x
+	has "bus=sivshmem-port-link0,addr=0x0.0x0,multifunction=on"
+	has "-object memory-backend-file,id=sivshmem-memory-link0,mem-path=/run/x/vm/ivi/link0.memory,"
+	has "share=on,readonly=on"
+	has "-device ivshmem-plain,memdev=sivshmem-memory-link0,bus=sivshmem-port-link0,addr=0x0.0x1"
+	hasnt "readonly=off"
+}
+
+@test "libvirt-xml: the arguments of qemu-args, as a domain has them" {
+	requires xmllint
+	new_ca
+	ca libvirt-xml ivi --run-dir "/run/a&b<c'd"
+	{
+		echo "<domain type='kvm' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>"
+		echo "$output"
+		echo "</domain>"
+	} >domain.xml
+	run_x xmllint --noout domain.xml
+	local want n i
+	mapfile -t want < <(sivshmem-ca --dir ca qemu-args ivi --run-dir "/run/a&b<c'd" --json | jq -r '.[]')
+	n=$(xmllint --xpath 'count(//*[local-name()="arg"])' domain.xml)
+	[ "$n" = "${#want[@]}" ]
+	for ((i = 0; i < n; i++)); do
+		[ "$(xmllint --xpath "string((//*[local-name()='arg'])[$((i + 1))]/@value)" domain.xml)" = \
+			"${want[i]}" ]
+	done
+	ca 1 libvirt-xml nobody
+	ca 2 libvirt-xml ivi --json
 }
 
 @test "QEMU takes the arguments as they are" {

@@ -57,14 +57,15 @@ P
 	table=$(echo "$output" | tr -s ' ')
 	for line in "a 64055 2" "b any 2" "s/a a 1000 camera rw,create" "s/b b any camera ro" \
 		"s/b b any both rw,create,resize" "s/h host any local rw" "camera 3M 7 2 0" \
-		"both 1M 64 2 1" "local 8K 64 1 local" "0 4M a a,b" "1 2M a,b a,b"; do
+		"both 1M 64 2 1" "local 8K 64 1 local" "0 4M a a,b b" "1 2M a,b a,b nobody"; do
 		echo "$table" | grep -qxF "$line" || { echo "no line: $line"; echo "$table"; false; }
 	done
 	has "p.conf: good: VMs 2, services 3, channels 3, links 2 with 6M"
 	check p.conf --json
 	echo "$output" | jq -e '
-		.links == [{memory: 4194304, writers: ["a"], readers: ["a", "b"]},
-			{memory: 2097152, writers: ["a", "b"], readers: ["a", "b"]}] and
+		.links == [{memory: 4194304, writers: ["a"], readers: ["a", "b"],
+				read_only: ["b"]},
+			{memory: 2097152, writers: ["a", "b"], readers: ["a", "b"], read_only: []}] and
 		.channels[0].members[1] == {service: "s/b", rights: "ro"} and
 		.channels[2].link == null and .channels[2].quota == 8192 and
 		.services[2] == {name: "s/h", vm: "host", uid: null} and
@@ -174,5 +175,5 @@ P
 @test "the example of sivshmem-policy(5) is good" {
 	sed -n '/^version = 1;$/,/^\.Ed$/p' "$TOP/man/sivshmem-policy.5" | sed '$d' >p.conf
 	check p.conf
-	has "p.conf: good: VMs 2, services 4, channels 2, links 1 with 32M"
+	has "p.conf: good: VMs 2, services 4, channels 2, links 1 with 16M"
 }

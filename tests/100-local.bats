@@ -74,7 +74,7 @@ as() {
 	local service=$1 drop=()
 	shift
 	[ "$(id -u)" -ne 0 ] || drop=(setpriv --reuid "$U" --regid "$U" --clear-groups)
-	"${drop[@]}" timeout -k 5 50 env LD_PRELOAD="$BUILD/libsivshmem-shim.so" \
+	"${drop[@]}" timeout -k 5 50 env LD_PRELOAD="$SHIM" \
 		SIVSHMEM_MAP="$D/map" SIVSHMEM_IDENTITY="$D/id/$service" "$@" 3>&-
 }
 a() { as maker shmtool "$@"; }

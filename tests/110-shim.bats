@@ -15,7 +15,7 @@ teardown() {
 
 # under the shim, with $D/map
 shimmed() {
-	run_x "${@:1:1}" env LD_PRELOAD="$BUILD/libsivshmem-shim.so" \
+	run_x "${@:1:1}" env LD_PRELOAD="$SHIM" \
 		SIVSHMEM_MAP="$D/map" SIVSHMEM_IDENTITY="$D/id" \
 		SIVSHMEM_TRANSPORT="unix:$D/local.sock" "${@:2}"
 }
@@ -65,7 +65,7 @@ bad_map() {
 
 @test "shim: no map at all: everything is local, and one line says so" {
 	[ ! -e /etc/sivshmem/shim.conf ] || skip "this system has a map"
-	run_x env LD_PRELOAD="$BUILD/libsivshmem-shim.so" shmtool \
+	run_x env LD_PRELOAD="$SHIM" shmtool \
 		open /sivshmem-t$$ rwcx , truncate 100 , stat , unlink /sivshmem-t$$
 	has "size 100 regular"
 	[ "$(grep -c '^sivshmem: ' <<<"$output")" -eq 1 ]
@@ -114,7 +114,7 @@ bad_map() {
 	[ ! -e /dev/sivshmem ] || skip "it is loaded"
 	sivshmem-ca --dir "$D/ca" init --host testhost >/dev/null
 	sivshmem-ca --dir "$D/ca" issue t/maker --out "$D/id" >/dev/null 2>&1
-	run_x env LD_PRELOAD="$BUILD/libsivshmem-shim.so" SIVSHMEM_MAP="$D/map" \
+	run_x env LD_PRELOAD="$SHIM" SIVSHMEM_MAP="$D/map" \
 		SIVSHMEM_IDENTITY="$D/id" SIVSHMEM_TRANSPORT=dev shmtool fails EHOSTDOWN open /m-x r
 	has "sivshmem.ko"
 }
@@ -265,8 +265,10 @@ P
 }
 
 @test "shim: LD_PRELOAD that is there stays, and the shim comes behind" {
-	run_x env LD_PRELOAD=/lib/x86_64-linux-gnu/libm.so.6 sivshmem run --map "$D/map" -- env
-	has "LD_PRELOAD=/lib/x86_64-linux-gnu/libm.so.6:$BUILD/libsivshmem-shim.so"
+	# of a sanitized build the runtime is that, and stays first
+	local own=${SHIM%"$BUILD/libsivshmem-shim.so"}/lib/x86_64-linux-gnu/libm.so.6
+	run_x env LD_PRELOAD="$own" sivshmem run --map "$D/map" -- env
+	has "LD_PRELOAD=$own:$BUILD/libsivshmem-shim.so"
 	has "SIVSHMEM_MAP=$D/map"
 }
 

@@ -4,6 +4,7 @@
 # the options of a map line. Real daemon, local mode, unmodified programs.
 
 load helpers
+load paths
 
 setup_file() {
 	D=$(mktemp -d "${TMPDIR:-/tmp}/sivshmem-names.XXXXXX")
@@ -50,184 +51,90 @@ teardown_file() {
 teardown() { [ -n "${BATS_TEST_COMPLETED:-}" ] || tail -n 5 "$D/audit.jsonl" "$D/cad.log"; }
 
 # under the shim
-sh_() { env LD_PRELOAD="$BUILD/libsivshmem-shim.so" SIVSHMEM_MAP="${MAP:-$D/map}" "$@" 3>&-; }
+sh_() { env LD_PRELOAD="$SHIM" SIVSHMEM_MAP="${MAP:-$D/map}" "$@" 3>&-; }
 p() { sh_ pathtool "$@"; }
 t() { sh_ shmtool "$@"; }
+reader() { SIVSHMEM_IDENTITY=$D/id/reader p "$@"; }
+bare() { "$@"; }
+setup() { S=$D ELSEWHERE=/dev/shm/priv-t WIDER=1; }
 
-@test "paths: open, stat and unlink see the object, by every function" {
-	run_x t open /m-x rwcx , truncate 5000
-	local f
-	for f in stat lstat xstat statx; do
-		run_x p $f /dev/shm/m-x
-		has "size 5000 regular"
-		run_x 1 p $f /dev/shm/m-none
-		has "$f: ENOENT"
-	done
-	for f in open open64; do
-		run_x p $f /dev/shm/m-x r
-		[ "${lines[0]}" = "size 5000" ]
-		run_x p $f /dev/shm/m-x +e
-		[ "${lines[0]}" = "size 5000 cloexec" ]
-		run_x 1 p $f /dev/shm/m-none +
-		has "$f: ENOENT"
-		run_x 1 p $f /dev/shm/m-x +cx
-		has "$f: EEXIST"
-	done
-	run_x p fstatat /dev/shm m-x
-	has "size 5000 regular"
-	run_x p openat /dev/shm m-x +
-	has "size 5000"
-	run_x p openat / dev/shm/m-x + || has ENOENT
-	run_x p open /dev/shm/m-x wa
-	has "append"
-	[ ! -e /dev/shm/m-x ]
-	run_x p unlink /dev/shm/m-x
-	run_x 1 p unlink /dev/shm/m-x
-	has "unlink: ENOENT"
-}
+@test "paths: open, stat and unlink see the object, by every function" { paths_seen; }
+@test "paths: slashes and dots in between do not matter" { paths_slashes; }
+@test "paths: creating, and what is written is read by shm_open" { paths_written; }
+@test "paths: directories, path descriptors, nameless files" { paths_kinds; }
+@test "paths: access, by the rights of the service" { paths_access; }
+@test "paths: truncate, chmod, rename" { paths_changed; }
+@test "paths: a shell writes over what it wrote, without a tail" { paths_shell; }
 
-@test "paths: slashes and dots in between do not matter" {
-	run_x t open /m-d rwcx , truncate 77
-	local path
-	for path in //dev/shm/m-d /dev//shm///m-d /./dev/./shm/./m-d /dev/shm/.//m-d; do
-		run_x p stat $path
-		has "size 77"
-	done
-	for path in /dev/shm/m-d/ /dev/shm/m-d/x /dev/shm/../shm/m-d /dev/shmx/m-d /dev/sh/m-d \
-		/dev /dev/ /dev/shm /dev/shm/ /dev/shm/. /dev/shm/.. '' . / /dev/shm/m-d/.; do
-		run p stat "$path"
-		hasnt "size 77"
-		hasnt "sivshmem:"
-	done
-	run_x p remove /dev/shm/m-d
-}
+# hold NAME: shmtool has it open in the background until released
+hold() { sh_ shmtool open "$1" rw , sleep 8 >"$D/held" 2>&1 & HELD=$!; }
+release() { kill "$(pgrep -P $HELD 2>/dev/null)" $HELD 2>/dev/null || true; wait $HELD || true; }
 
-@test "paths: creating, and what is written is read by shm_open" {
-	run_x p open /dev/shm/m-c +cxe
-	run_x p fopen /dev/shm/m-c w hello
-	run_x t open m-c r , pread 0 5 , stat
-	has "read hello"
-	run_x p fopen /dev/shm/m-c r
-	has "fopen hello"
-	run_x p fopen /dev/shm/m-c a -more
-	run_x t open m-c r , pread 0 10
-	has "read hello-more"
-	run_x 1 p fopen /dev/shm/m-c wx
-	has "fopen: EEXIST"
-	run_x 1 p fopen /dev/shm/m-c q
-	has "fopen: EINVAL"
-	run_x p truncate /dev/shm/m-c 4
-	run_x t open m-c r , stat
-	has "size 4"
-	run_x p creat /dev/shm/m-c
-	has "size 0"
-	[ ! -e /dev/shm/m-c ]
-	run_x sh_ sh -c 'echo from-the-shell >/dev/shm/m-c && cat /dev/shm/m-c && rm /dev/shm/m-c'
-	has "from-the-shell"
-	run_x 1 p unlink /dev/shm/m-c
-}
-
-@test "paths: directories, path descriptors, nameless files" {
-	run_x t open /m-f rwcx , truncate 10
-	run_x 1 p open /dev/shm/m-f rd
-	has "open: ENOTDIR"
-	run_x 1 p open /dev/shm/m-none rd
-	has "open: ENOENT"
-	run_x p open /dev/shm/m-f p
-	has "size 10"
-	run_x p open /dev/shm +T
-	run_x 1 p unlinkat /dev/shm m-f rmdir
-	has "unlinkat: ENOTDIR"
-	run_x p unlinkat /dev/shm m-f
-	run_x 1 p stat /dev/shm/m-f
-}
-
-@test "paths: access, by the rights of the service" {
-	run_x t open /m-a rwcx , truncate 10
-	run_x p access /dev/shm/m-a 6
-	run_x p faccessat /dev/shm m-a 4
-	run_x 1 p access /dev/shm/m-a 1
-	has "access: EACCES"
-	run_x 1 p access /dev/shm/m-none 0
-	has "access: ENOENT"
-	run_x 1 p access /dev/shm/m-a 64
-	has "access: EINVAL"
-	SIVSHMEM_IDENTITY=$D/id/reader run_x p access /dev/shm/m-a 4
-	SIVSHMEM_IDENTITY=$D/id/reader run_x 1 p access /dev/shm/m-a 2
-	has "access: EACCES"
-	SIVSHMEM_IDENTITY=$D/id/reader run_x 1 p open /dev/shm/m-a +
-	has "open: EACCES"
-	run_x p unlink /dev/shm/m-a
-}
-
-@test "paths: truncate, chmod, rename" {
-	run_x t open /m-t rwcx
-	run_x p truncate /dev/shm/m-t 4321
-	run_x p stat /dev/shm/m-t
-	has "size 4321"
-	run_x 1 p truncate /dev/shm/m-t -1
-	has "truncate: EINVAL"
-	run_x 1 p truncate /dev/shm/m-t 99999999
-	has "truncate: ENOSPC"
-	run_x 1 p truncate /dev/shm/m-none 1
-	has "truncate: ENOENT"
-	run_x p chmod /dev/shm/m-t 600
-	run_x 1 p chmod /dev/shm/m-t 666
-	has "chmod: EPERM"
-	run_x 1 p chmod /dev/shm/m-none 600
-	has "chmod: ENOENT"
-	run_x 1 p rename /dev/shm/m-t "$D/elsewhere"
-	has "rename: EXDEV"
-	run_x 1 p rename "$D/plain" /dev/shm/m-u
-	has "rename: EXDEV"
-	run_x t open /m-t3 rwcx , truncate 77
-	run_x 1 p rename /dev/shm/m-t /dev/shm/priv-t
-	has "rename: EXDEV"
-	run_x p rename /dev/shm/m-t /dev/shm/m-t2
-	run_x 1 p stat /dev/shm/m-t
-	run_x 1 p rename /dev/shm/m-t /dev/shm/m-t2
-	has "rename: ENOENT"
-	run_x sh_ mv -n /dev/shm/m-t2 /dev/shm/m-t3
-	run_x p stat /dev/shm/m-t3
-	has "size 77"
-	# what was there is replaced, and who has it open keeps it
-	run_x sh_ mv /dev/shm/m-t2 /dev/shm/m-t3
-	run_x p stat /dev/shm/m-t3
-	has "size 4321"
-	run_x p rename /dev/shm/m-t3 /dev/shm/m-t
-	run_x 1 p rename /dev/shm/m-t /dev/shm/ro-t
-	has "rename: EACCES"
-	run_x sh_ mv /dev/shm/m-t "$D/moved"
-	[ "$(stat -c %s "$D/moved")" -eq 4321 ]
-	run_x 1 p stat /dev/shm/m-t
-}
-
-@test "paths: a shell writes over what it wrote, without a tail" {
-	run_x sh_ sh -c 'echo something long >/dev/shm/m-sh; echo b >/dev/shm/m-sh; cat /dev/shm/m-sh'
-	[ "$output" = b ]
-	run_x p unlink /dev/shm/m-sh
-}
-
-@test "map: peer= opens what that service created, and one's own" {
+@test "map: peer= wants that service to prove itself, whatever the host says" {
 	cat >"$D/map-peer" <<C
 transport unix:$D/run/local.sock
 identity $D/id/maker
-map /of-x  main name=from-x identity=$D/id/peer
-map /m-x   main name=from-x
+map /mute   main name=from-x identity=$D/id/peer
+map /of-x   main name=from-x identity=$D/id/peer peer=*
+map /mutual main name=from-x identity=$D/id/peer peer=t/maker
 map /theirs main name=from-x peer=t/peer
-map /else  main name=from-x peer=t/reader
+map /soon   main name=from-x peer=t/peer wait=1
+map /else   main name=from-x peer=t/reader
+map /mine   main name=from-m peer=t/peer
 C
 	export MAP=$D/map-peer
-	run_x t open /of-x rwcx , truncate 20
+	run_x t open /mute rwcx , truncate 20
+	# the host says that it created the object, and so it did: not enough
+	run_x 1 t open /theirs rw
+	has "its line of the map file expects t/peer, which has not joined"
+	has EACCES
+	run_x 1 t open /soon rw
+	has ETIMEDOUT
+	hold /mute
+	run_x 1 t open /theirs rw
+	release
+	hold /of-x
 	run_x t open /theirs rw , stat
 	has "size 20"
 	run_x 1 t open /else rw
-	has "t/peer created it, and its line of the map file expects t/reader"
-	has EACCES
-	run_x t unlink /of-x
-	run_x t open /m-x rwcx , truncate 30
-	run_x t open /theirs rw , stat
+	has "expects t/reader, which has not joined"
+	release
+	# two that insist on each other, begun at the same time
+	sh_ env SIVSHMEM_MAP=$MAP shmtool open /mutual rw , sleep 1 >"$D/held" 2>&1 & HELD=$!
+	run_x t open /theirs rw , sleep 0.5
+	wait $HELD
+	# who makes the object need not wait for who is to come
+	run_x t open /mine rwcx , truncate 30
+	run_x t open /mine rw , stat
 	has "size 30"
+}
+
+@test "map: peer= does not take another service's process, or one with another root" {
+	export MAP=$D/map-peer
+	mkdir -p "$D/foreign"
+	run_x t open /mine rw , stat
+	sed "s,identity=$D/id/peer peer=\*,identity=$D/id/maker peer=*," "$MAP" >"$D/map-wrong"
+	MAP=$D/map-wrong hold /of-x
+	run_x 1 t open /theirs rw
+	has "expects t/peer, which has not joined"
+	release
+}
+
+@test "map: a program with peer= forks, and its child opens too" {
+	export MAP=$D/map-peer
+	hold /of-x
+	run_x sh_ python3 -c 'import os
+from multiprocessing import resource_tracker, shared_memory as m
+resource_tracker.register = lambda *a: None
+one = m.SharedMemory("theirs")
+if not os.fork():
+    two = m.SharedMemory("theirs")
+    two.buf[3] = 7
+    os._exit(0)
+os.wait()
+print("byte", one.buf[3])'
+	has "byte 7"
+	release
 }
 
 @test "paths: other files are as without the shim" {

@@ -37,6 +37,7 @@ end() {
 	done
 }
 @test "programs: a robust mutex that is not repaired" { sync_notrecoverable; }
+@test "programs: children are not their parents" { sync_forked; }
 @test "programs: zeroed memory" { sync_zeroed; }
 @test "programs: C11's locks" { sync_c11; }
 @test "programs: a barrier of two threads here and one there" { sync_barrier; }

@@ -19,8 +19,8 @@ in_world() {
 	done >"$BATS_TEST_TMPDIR/found"
 	diff "$BATS_TEST_TMPDIR/found" - <<-L
 		libsivshmem.3 1
-		sivshmem-ca.8 2
-		sivshmem-cad.8 2
+		sivshmem-ca.8 3
+		sivshmem-cad.8 3
 		sivshmem-policy.5 1
 		sivshmem-shim.conf.5 1
 		sivshmem.1 3
@@ -42,6 +42,22 @@ in_world() {
 	has '"event":"vm-down","vm":"ivi"'
 }
 
+@test "man: sivshmem-ca(8), sivshmem-cad(8): rotate the audit log, and verify it" {
+	requires logrotate
+	in_world 'serve
+		example sivshmem-cad.8 2 >rotate
+		sed -i "1a su root root" rotate
+		logrotate -s state -f rotate
+		sivshmem-ca issue tools/probe --out probe
+		sleep 0.3
+		eval "$(example sivshmem-ca.8 3)"
+		ls /var/log/sivshmem'
+	has "told the daemon"
+	has "lines 1 to "
+	has "whole: no line was altered, removed or added"
+	has "audit.jsonl.1"
+}
+
 @test "man: sivshmem-cad(8): what was refused, as it happens" {
 	in_world 'serve
 		set -m
@@ -53,15 +69,15 @@ in_world() {
 		sleep 0.5
 		kill -- -$!
 		echo "log: $(cat out)"'
-	has 'log: {"time":'
+	has 'log: {"n":'
 	has '"service":"tools/stranger"'
-	has '"result":"refused","reason":"unknown service"}'
+	has '"result":"refused","reason":"unknown service","chain":'
 }
 
 @test "man: sivshmem-cad(8): a daemon of one's own" {
 	in_world 'HOME=$PWD
 		vi() { printf "version = 1;\n" >"$1"; }
-		eval "$(example sivshmem-cad.8 2)"
+		eval "$(example sivshmem-cad.8 3)"
 		ready ~/run
 		sivshmem-ca status --run-dir ~/run'
 }

@@ -19,6 +19,8 @@ teardown_file() { rm -rf "$T"; }
 	for page in "$TOP"/man/*.[1-8]; do
 		[ -f "$T/usr/share/man/man${page##*.}/${page##*/}" ]
 	done
+	run_x grep -x 'ExecStart=/usr/sbin/sivshmem-cad' \
+		"$T/usr/lib/systemd/system/sivshmem-cad.service"
 	printf '#include <sivshmem/sivshmem.h>\nint main(void) { return !sivshmem_connect; }\n' >"$T/t.c"
 	run_x cc -I"$T/usr/include" -o "$T/t" "$T/t.c" -L"$T/usr/lib" -lsivshmem
 	run_x env LD_LIBRARY_PATH="$T/usr/lib" "$T/t"

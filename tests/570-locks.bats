@@ -11,6 +11,7 @@ teardown() { vm_note; }
 
 la() { as a maker python3 "$F/locktool.py" "$@"; }
 lb() { as b peer python3 "$F/locktool.py" "$@"; }
+status() { sivshmem-ca --dir "$W/ca" status --run-dir "$W/run" --json; }
 said() { grep -q "$2" "$W/$1"; }
 
 # hold OUT VM OPERATION...: in the background
@@ -40,6 +41,32 @@ flock un done' ]
 	[ "$(grep -v ' s$' <<<"$output" | head -3)" = 'flock sh done
 flock ex EAGAIN
 flock ex done' ]
+}
+
+@test "locks: two who share one and both want it alone get it in turn" {
+	hold one la /m-c flock sh print mine await /m-c-tried flock ex print first flock un
+	wait_for 20 said one mine
+	run_x lb /m-c flock sh mark /m-c-tried sleep 1 flock ex nb flock ex flock un
+	[ "$(grep -v ' s$' <<<"$output" | sed -n '1p;3,$p')" = 'flock sh done
+flock ex done
+flock un done' ]
+	wait_for 20 said one 'flock un done'
+}
+
+@test "locks: what is given back while the host is away is given back" {
+	local workers
+	hold one la /m-w flock ex print mine await /m-w-go sleep 4 flock un print gone hold
+	wait_for 20 said one mine
+	workers=$(status | jq '.vms[].worker_pid')
+	run_x lb /m-w mark /m-w-go
+	sleep 1
+	kill -STOP $workers
+	wait_for 40 said one gone
+	# what it wrote into its ring is lost with the worker
+	kill -KILL $workers
+	run_x lb /m-w flock ex
+	has 'flock ex done'
+	run_x kill_in a python3
 }
 
 @test "locks: record locks of two VMs meet byte by byte, and F_GETLK shows them" {

@@ -22,12 +22,8 @@ end() {
 	shift 2
 	[ "$place" = a ] || service=peer
 	[[ $program = */* || $program = node ]] || program=$F/$program
-	"$VM" exec "$place" --dir "$W" --timeout 50 --user $U:$U --env JOIN_SECONDS=30 \
-		--env SIVSHMEM_IDENTITY="$F/$service" --env SIVSHMEM_MAP="$F/shim.conf" \
-		--env LD_PRELOAD="$F/libsivshmem-shim.so" -- "$program" "$@" 3>&-
+	as "$place" "$service" /usr/bin/env JOIN_SECONDS=30 "$program" "$@"
 }
-
-said() { grep -q "$2" "$BATS_TEST_TMPDIR/$1"; }
 
 @test "sync: mutexes of each type" {
 	local type
@@ -36,6 +32,7 @@ said() { grep -q "$2" "$BATS_TEST_TMPDIR/$1"; }
 	done
 }
 @test "sync: a robust mutex that is not repaired" { sync_notrecoverable; }
+@test "sync: children are not their parents" { sync_forked; }
 @test "sync: zeroed memory" { sync_zeroed; }
 @test "sync: C11's locks" { sync_c11; }
 @test "sync: a barrier of two threads here and one there" { sync_barrier; }

@@ -10,7 +10,7 @@ setup_file() { vm_world a b c; }
 teardown_file() { vm_end; }
 teardown() { vm_note; }
 
-: "${SECONDS_EACH:=20}"
+: "${SECONDS_EACH:=30}"
 
 # place NAME NUMBER VM SERVICE [kill]: one VM's part
 place() {

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # deps.sh SET...: install the Debian packages that a make target needs and this
-# system has not. Sets: build python kmod vm programs test lint. Silent when all is there.
+# system has not. Sets: build python kmod vm programs test fuzz lint
+# debug. Silent when all is there.
 set -eu
 missing='' reasons=''
 
@@ -35,9 +36,13 @@ for set in "$@"; do
 			gcc libc6-dev python3 jq iproute2 ;;
 	programs) need 'to build and run unmodified programs' g++ libc6-dev libboost-dev \
 			python3 strace ;;
-	test)	need 'to run the tests' bats jq python3 ;;
-	lint)	need 'for the static checks' cppcheck mandoc shellcheck git gcc ;;
-	*)	echo "deps.sh: no such set: '$set' (build python kmod vm programs test lint)" >&2
+	test)	need 'to run the tests' bats jq python3 logrotate libxml2-utils openssl ovmf sbsigntool ;;
+	prove)	need 'to check the models of the protocol' spin gcc libc6-dev ;;
+	fuzz)	need 'to fuzz' clang libclang-rt-dev llvm ;;
+	lint)	need 'for the static checks' cppcheck mandoc shellcheck git gcc clang-tidy sparse ;;
+	debug)	need 'to build a debug kernel' linux-source-6.1 gcc make flex bison bc libelf-dev \
+			libssl-dev xz-utils kmod rsync cpio ;;
+	*)	echo "deps.sh: no such set: '$set' (build python kmod vm programs test prove fuzz lint debug)" >&2
 		exit 2 ;;
 	esac
 done

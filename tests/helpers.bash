@@ -5,6 +5,8 @@
 TOP=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
 export BUILD TOP
 PATH=$BUILD:$BUILD/tools:$PATH
+# of a build with SANITIZE=1 the runtime comes first
+SHIM=${SIVSHMEM_SANITIZED:+$(gcc -print-file-name=libasan.so):}$BUILD/libsivshmem-shim.so
 
 # run_x [RC] COMMAND...: run under a bound, say what ran and what it printed,
 # and demand the exit status (0 if not given).
@@ -64,10 +66,13 @@ ca_scratch() {
 }
 
 # start_cad DIR [OPTION...]: the daemon on DIR/ca and DIR/run; sets CAD_PID.
+# With CAD_HOLD set, under --hold.
 start_cad() {
 	local dir=$1
 	shift
-	sivshmem-cad --ca-dir "$dir/ca" --run-dir "$dir/run" \
+	: >"$dir/cad.log"	# the one before may have said that it is ready
+	ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=1 sivshmem-cad ${CAD_HOLD:+--hold} \
+		--ca-dir "$dir/ca" --run-dir "$dir/run" \
 		--audit "$dir/audit.jsonl" "$@" >"$dir/cad.log" 2>&1 3>&- &
 	CAD_PID=$!
 	echo "$CAD_PID" >"$dir/cad.mypid"
@@ -82,6 +87,11 @@ stop_cad() {
 	wait_for 5 not_running "$(cat "$1/cad.mypid")" ||
 		kill -9 "$(cat "$1/cad.mypid")"
 	rm -f "$1/cad.mypid"
+	# Bats does not count what fails in teardown_file: tests/run.sh looks there, too
+	if grep -E -A20 'Sanitizer|runtime error' "$1/cad.log"; then
+		[ -z "${SIVSHMEM_FINDINGS:-}" ] || cp "$1/cad.log" "$(mktemp "$SIVSHMEM_FINDINGS/cad.XXXXXX")"
+		return 1
+	fi
 }
 
 not_running() { ! kill -0 "$1" 2>/dev/null; }

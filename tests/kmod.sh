@@ -15,7 +15,7 @@ for f in "$source"/*; do
 	cmp -s "$f" "$out/kmod/${f##*/}" || cp "$f" "$out/kmod/"
 done
 if ! make -s -C "$KDIR" M="$(realpath "$out/kmod")" ${CI:+KCFLAGS=-Werror} \
-	CONFIG_DEBUG_INFO_BTF_MODULES= modules >"$out/build.log" 2>&1; then
+	${CHECK:+C=2 CHECK="$CHECK"} CONFIG_DEBUG_INFO_BTF_MODULES= modules >"$out/build.log" 2>&1; then
 	cat "$out/build.log" >&2
 	echo "kmod.sh: the module does not build for $KVER; see $out/build.log" >&2
 	exit 1

@@ -44,6 +44,23 @@ cppcheck_all() {
 		--inline-suppr -Iinclude --include="$(queue_h)" \
 		--suppress=missingInclude "${user_c[@]}"
 }
+# two at a time; what is left out, and why, is in .clang-tidy
+tidy_all() {
+	printf '%s\n' "${user_c[@]}" | timeout 400 xargs -P "$(nproc)" -n 5 sh -c \
+		'clang-tidy --quiet "$@" -- -std=gnu17 -D_GNU_SOURCE -Iinclude \
+		-DSIVSHMEM_VERSION="\"0\"" -DSIVSHMEM_LIBDIR="\"/\"" 2>/dev/null' clang-tidy
+}
+# kmod.sh fails on any warning; the sources are checked as they are built
+sparse_all() {
+	local k out rc=0
+	for k in ${KERNELS:-6.1}; do
+		tests/kernels.sh "$k" >/dev/null || return 1
+		out=$(mktemp -d)
+		CHECK=sparse timeout 300 tests/kmod.sh "$k" "$out" || rc=1
+		rm -rf "$out"
+	done
+	return $rc
+}
 queue_h() { echo '#include <sys/queue.h>' | gcc -E - | sed -n 's/^# [0-9]* "\(.*queue\.h\)".*/\1/p' | head -1; }
 
 check 'headers compile alone' headers_alone
@@ -52,5 +69,7 @@ check 'no marks of unfinished work' no_marks
 check 'shellcheck' shellcheck -x -s bash -S warning -e SC2154,SC2034,SC2030,SC2031,SC2314,SC2315,SC2317 "${shell[@]}"
 [ ${#man[@]} -eq 0 ] || check 'mandoc lint' mandoc_all
 check 'cppcheck' cppcheck_all
+check 'clang-tidy' tidy_all
+check 'sparse' sparse_all
 echo "1..$n"
 [ $bad -eq 0 ]

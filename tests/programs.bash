@@ -106,6 +106,18 @@ sync_mutex() {
 			'mutex-lock 64 -> 0' 'mutex-unlock 64 -> 0'
 }
 
+# a child is another owner than its parent, however it was made
+sync_forked() {
+	sync "mutex-init 64 errorcheck , mutex-init 128 recursive , mutex-lock 64 , mutex-lock 128 ,
+		mutex-unlock-forked 64 , mutex-unlock-forked 128 , word 0 1 , mutex-unlock 64 ,
+		mutex-unlock 128 , spinuntil 4 1" \
+		"mutex-lock 64 , mutex-unlock 64 , word 4 1" || return 1
+	printed a 'mutex-init 64 -> 0' 'mutex-init 128 -> 0' 'mutex-lock 64 -> 0' \
+		'mutex-lock 128 -> 0' 'mutex-unlock-forked 64 -> 1 (EPERM)' \
+		'mutex-unlock-forked 128 -> 1 (EPERM)' 'mutex-unlock 64 -> 0' \
+		'mutex-unlock 128 -> 0'
+}
+
 # b dies with the mutex while a waits; a does not repair it
 sync_notrecoverable() {
 	WANT_B=137 sync "mutex-init 64 normal+robust , word 0 1 , spinuntil 4 1 , mutex-lock 64 ,
@@ -167,7 +179,9 @@ sync_rwlock() {
 	sync "rwlock-init 64 , rwlock-rdlock 64 , word 0 1 , spinuntil 4 1 , sleep $PAUSE ,
 		rwlock-unlock 64 , spinuntil 4 2 , rwlock-tryrdlock 64 , rwlock-trywrlock 64 ,
 		rwlock-timedrdlock 64 50 , rwlock-clockwrlock 64 50 , word 0 2 , rwlock-rdlock 64 ,
-		expect 8 1 , rwlock-unlock 64 , rwlock-destroy 64" \
+		expect 8 1 , rwlock-unlock 64 , rwlock-wrlock 64 , rwlock-rdlock 64 ,
+		rwlock-wrlock 64 , rwlock-timedwrlock 64 50 , rwlock-trywrlock 64 ,
+		rwlock-unlock 64 , rwlock-destroy 64" \
 		"rwlock-rdlock 64 , rwlock-unlock 64 , rwlock-trywrlock 64 , rwlock-timedwrlock 64 50 ,
 		word 4 1 , rwlock-wrlock 64 , word 4 2 , spinuntil 0 2 , sleep $PAUSE , word 8 1 ,
 		rwlock-unlock 64" || return 1
@@ -175,6 +189,9 @@ sync_rwlock() {
 		'rwlock-tryrdlock 64 -> 16 (EBUSY)' 'rwlock-trywrlock 64 -> 16 (EBUSY)' \
 		'rwlock-timedrdlock 64 -> 110 (ETIMEDOUT)' \
 		'rwlock-clockwrlock 64 -> 110 (ETIMEDOUT)' 'rwlock-rdlock 64 -> 0' \
+		'rwlock-unlock 64 -> 0' 'rwlock-wrlock 64 -> 0' \
+		'rwlock-rdlock 64 -> 35 (EDEADLK)' 'rwlock-wrlock 64 -> 35 (EDEADLK)' \
+		'rwlock-timedwrlock 64 -> 35 (EDEADLK)' 'rwlock-trywrlock 64 -> 16 (EBUSY)' \
 		'rwlock-unlock 64 -> 0' 'rwlock-destroy 64 -> 0' &&
 		printed b 'rwlock-rdlock 64 -> 0' 'rwlock-unlock 64 -> 0' \
 			'rwlock-trywrlock 64 -> 16 (EBUSY)' \
@@ -209,13 +226,15 @@ sync_interrupted() {
 	sync "sem-init 64 0 , mutex-init 128 normal , cond-init 192 , word 0 1 ,
 		signal $PAUSE eintr , sem-wait 64 , handled , cancel $PAUSE sem-wait 64 ,
 		cancel $PAUSE cond-wait 192 128 , cancel $PAUSE cond-timedwait 192 128 60000 ,
+		signal $PAUSE restart , sem-timedwait 64 60000 , handled ,
 		signal $PAUSE restart , word 0 2 , sem-wait 64 , handled , mutex-trylock 128 ,
 		mutex-unlock 128 , sem-getvalue 64" \
 		"spinuntil 0 2 , sleep $((3 * PAUSE)) , sem-post 64" || return 1
 	printed a 'sem-init 64 -> 0' 'mutex-init 128 -> 0' 'cond-init 192 -> 0' \
 		'sem-wait 64 -> -1 (EINTR)' 'handled 1' 'cancel sem-wait 64 -> cancelled' \
 		'cancel cond-wait 192 -> cancelled, mutex held' \
-		'cancel cond-timedwait 192 -> cancelled, mutex held' 'sem-wait 64 -> 0' \
+		'cancel cond-timedwait 192 -> cancelled, mutex held' \
+		'sem-timedwait 64 -> -1 (EINTR)' 'handled 1' 'sem-wait 64 -> 0' \
 		'handled 1' 'mutex-trylock 128 -> 0' 'mutex-unlock 128 -> 0' \
 		'sem-getvalue 64 -> 0' && printed b 'sem-post 64 -> 0'
 }

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Run the named parts of the test suite, print each part's time, and end with
-# `N passed, N failed, N skipped`. Parts: unit local lint vm.
+# `N passed, N failed, N skipped`. Parts: unit local sanitize lint
+# vm debug.
 set -u
 cd "$(dirname "$0")/.." || exit 3
 : "${BUILD:=$PWD/build}" "${KERNELS:=6.1 6.12}"
@@ -36,6 +37,16 @@ part() {
 	printf '# %s took %d s\n' "$name" $((SECONDS - start))
 }
 
+# own_shm COMMAND...: with a /dev/shm that nobody else uses, nor left anything in
+own_shm() {
+	if [ "$(id -u)" -eq 0 ] && unshare --mount true 2>/dev/null; then
+		unshare --mount --propagation private sh -c \
+			'mount -t tmpfs -o mode=1777 shm /dev/shm && exec "$@"' sh "$@"
+	else
+		"$@"
+	fi
+}
+
 run_unit() {
 	local t rc=0
 	for t in "$BUILD"/unit/*_test; do
@@ -44,24 +55,55 @@ run_unit() {
 	return $rc
 }
 
+# everything again that runs as a process, built with SANITIZE=1 beside the rest
+run_sanitize() {
+	local BUILD=$BUILD/sanitize rc=0 t f=
+	SIVSHMEM_FINDINGS=$(mktemp -d) || return 3
+	export BUILD SIVSHMEM_SANITIZED=1 SIVSHMEM_FINDINGS
+	export UBSAN_OPTIONS=print_stacktrace=1
+	# a cancelled thread's stack is gone before ASan looks for its signal stack
+	ASAN_OPTIONS=use_sigaltstack=0 run_unit || rc=1
+	# what leaks in programs that only have the shim in them is their affair
+	export ASAN_OPTIONS=use_sigaltstack=0:detect_leaks=0:verify_asan_link_order=0
+	for t in $SANITIZE_BATS; do
+		own_shm bats --tap "$t" || rc=1
+	done
+	for f in "$SIVSHMEM_FINDINGS"/cad.*; do
+		[ -e "$f" ] || continue
+		echo "not ok - sanitize: a daemon ended with this"
+		grep -E -A20 'Sanitizer|runtime error' "$f" | head -n 60 | sed 's/^/# /'
+		rc=1
+	done
+	rm -rf "$SIVSHMEM_FINDINGS"
+	[ $rc -ne 0 ] || echo "ok - sanitize: no daemon had anything to report at its end"
+	return $rc
+}
+: "${SANITIZE_BATS:=tests/020-ca.bats tests/030-policy.bats tests/100-local.bats \
+	tests/110-shim.bats tests/113-audit.bats tests/118-members.bats tests/119-restart.bats}"
+
 for arg in "$@"; do
 	case $arg in
 	unit)	part unit run_unit ;;
-	local)	part local bats --tap tests/0*.bats tests/1*.bats ;;
+	local)	part local own_shm bats --tap tests/0*.bats tests/1*.bats ;;
+	sanitize) part sanitize run_sanitize ;;
 	lint)	part lint tests/lint.sh ;;
+	debug)
+		part 'debug kernel' bats --tap tests/5[0-7]*.bats tests/600-*.bats
+		SECONDS_EACH=${STORM_SECONDS:-600} part 'storm' bats --tap tests/610-*.bats ;;
 	vm)
-		# the first kernel runs everything, the others the core scenarios
+		# the first kernel runs everything, the others what depends on the kernel
 		first=1
 		for k in $KERNELS; do
 			export SIVSHMEM_KERNEL=$k
 			if [ $first = 1 ]; then
-				part "vm on $k" bats --tap tests/5*.bats
+				part "vm on $k" bats --tap tests/[5-9]*.bats
 			else
-				part "vm on $k" bats --tap tests/50*.bats
+				part "vm on $k" bats --tap tests/500*.bats tests/535*.bats tests/5[67]0*.bats \
+					tests/600*.bats
 			fi
 			first=0
 		done ;;
-	*)	echo "tests/run.sh: unknown part '$arg' (unit, local, lint, vm)" >&2
+	*)	echo "tests/run.sh: unknown part '$arg' (unit, local, sanitize, lint, vm, debug)" >&2
 		exit 2 ;;
 	esac
 done

@@ -53,8 +53,10 @@ vm_files() {
 	cp -r "$TOP/examples/python" "$TOP/examples/node" "$W/files/examples/"
 	local s
 	for s in maker peer reader other third; do vm_issue "$s" "t/$s"; done
+	! declare -F vm_more >/dev/null || vm_more	# bundles that a Bats file wants
 	cat >"$W/files/shim.conf" <<'C'
 map /m-*       main
+map /ro-*      main readonly
 map /nc-*      nocreate
 map /big-*     big
 map /private-* private
@@ -66,15 +68,17 @@ C
 		"$TOP"/examples/python/*.py "$TOP"/tests/shim/*.py ${VM_FILES:+"$VM_FILES"} "$W/files/"
 }
 
-# vm_boot NAME [OPTION...]: boot a guest on the daemon
+# vm_boot NAME [OPTION...]: boot a guest on the daemon; $VM_QEMU has devices of others
 vm_boot() {
 	local name=$1
 	shift
 	local -a qemu
 	mapfile -t qemu < <(sivshmem-ca --dir "$W/ca" qemu-args "$name" \
 		--run-dir "$W/run" --json | jq -r '.[]')
+	# shellcheck disable=SC2206
+	qemu+=(${VM_QEMU:-})
 	chown -R $U:$U "$W/files"
-	timeout 120 "$VM" start "$name" --dir "$W" --kernel "$SIVSHMEM_KERNEL" \
+	timeout $((${SIVSHMEM_BOOT:-90} + 30)) "$VM" start "$name" --dir "$W" --kernel "$SIVSHMEM_KERNEL" \
 		--files "$W/files" --module "$BUILD/kmod-$SIVSHMEM_KERNEL/sivshmem.ko" \
 		"$@" -- "${qemu[@]}" 3>&-
 }

@@ -35,8 +35,14 @@
 #define SIVP_CTX_HOST_AUTH	"sivshmem host auth v1"
 #define SIVP_CTX_SERVICE_AUTH	"sivshmem service auth v1"
 #define SIVP_CTX_BINDER		"sivshmem binder v1"
+#define SIVP_CTX_JOIN		"sivshmem join v1"
+#define SIVP_CTX_ATTEST		"sivshmem attest v1"
+#define SIVP_CTX_MEMBER		"sivshmem member v1"
+#define SIVP_CTX_PAIR		"sivshmem pair v1"
+#define SIVP_CTX_CONFIRM	"sivshmem confirm v1"
 #define SIVP_KDF_HANDSHAKE	"sivHS_v1"	/* crypto_kdf contexts, 8 bytes */
 #define SIVP_KDF_TRAFFIC	"sivTR_v1"
+#define SIVP_KDF_PAIR		"sivPC_v1"
 
 enum sivp_cert_kind {
 	SIVP_CERT_ROOT = 1,
@@ -168,6 +174,11 @@ enum sivp_op {
 	SIVP_OP_RESIZE,			/* local mode; in a VM ftruncate(2) does it */
 	SIVP_OP_RELEASE,		/* local mode: the grant is not used any more */
 	SIVP_OP_RENAME,			/* within the channel; oflag EXCL: not over another */
+	/* of the members of a grant's object; what follows the request and the result: */
+	SIVP_OP_JOIN = 16,		/* struct sivp_join; struct sivp_attest */
+	SIVP_OP_MEMBERS,		/* size: a roster number; struct sivp_roster and slots */
+	SIVP_OP_CONFIRM,		/* struct sivp_confirm; nothing */
+	SIVP_OP_LEAVE,			/* nothing; nothing */
 };
 
 /* oflag bits of our own: Linux's differ between architectures */
@@ -199,6 +210,107 @@ struct sivp_result {
 	char creator[SIVP_NAME_LEN];	/* OPEN: the service that created the object */
 };
 
+/* --- members of an object, for each other: the host hands them on --- */
+
+enum sivp_role {
+	SIVP_ROLE_CREATOR = 1,
+	SIVP_ROLE_WRITER,
+	SIVP_ROLE_READER,
+};
+
+/* "I take part in this object, in this session, with this key." */
+struct sivp_join {
+	uint8_t magic[4];		/* "SIVJ" */
+	uint8_t version;		/* 1 */
+	uint8_t role;			/* enum sivp_role */
+	uint16_t pad;
+	uint32_t rights;		/* of the grant */
+	uint32_t flags;			/* 0 */
+	uint64_t generation;		/* of the object */
+	int64_t expires;		/* s since 1970; 0: no end */
+	uint8_t epoch[16];		/* HOST.epoch */
+	char host[SIVP_HOST_LEN];
+	char channel[SIVP_NAME_LEN];
+	char object[SIVP_NAME_LEN];
+	uint8_t cert_id[32];		/* BLAKE2b-256 of the service's certificate */
+	uint8_t binder[32];		/* of the session */
+	uint8_t ej[SIVP_KEY_LEN];	/* X25519, fresh for each JOIN */
+	uint8_t signature[SIVP_SIG_LEN];	/* service: CTX_JOIN, hash of all above */
+};
+
+/* "I know this process, and gave it these rights": what the host answers. */
+struct sivp_attest {
+	uint8_t magic[4];		/* "SIVA" */
+	uint8_t version;		/* 1 */
+	uint8_t pad0[3];
+	uint32_t rights;
+	uint32_t member;		/* its number in the roster, never used again */
+	uint64_t session;
+	uint64_t roster;		/* as it was with this member in it */
+	int64_t host_time;
+	uint64_t start_time;
+	uint32_t uid, gid, pid, pad1;
+	char vm[SIVP_VM_LEN];
+	uint8_t join_hash[32];		/* BLAKE2b-256 of the JOIN */
+	uint8_t signature[SIVP_SIG_LEN];	/* host: CTX_ATTEST, hash of all above */
+};
+
+struct sivp_member {
+	struct sivp_chain chain;
+	struct sivp_join join;
+	struct sivp_attest attest;
+};
+
+/* "I have verified you, and hold the key that only we two have." */
+struct sivp_confirm {
+	uint32_t from, to;		/* members */
+	uint64_t roster;		/* that the sender has seen */
+	uint8_t mac[32];
+};
+
+enum sivp_member_state {
+	SIVP_MEMBER_PRESENT = 1,
+	SIVP_MEMBER_LEFT,		/* said so */
+	SIVP_MEMBER_DIED,		/* process, VM, or all its uses of the object ended */
+	SIVP_MEMBER_REVOKED,
+};
+
+struct sivp_slot {
+	uint32_t member;
+	uint32_t state;			/* enum sivp_member_state */
+	uint64_t changed;		/* the roster number of the last change, for the asker */
+	struct sivp_confirm confirm;	/* to the asker; `from` 0: none */
+	struct sivp_member proof;
+};
+
+/* slots follow, the one that changed first comes first */
+struct sivp_roster {
+	uint64_t roster;		/* the number now */
+	uint64_t forgotten;		/* who asks from before this starts again from 0 */
+	uint32_t count;			/* of slots here */
+	uint32_t more;			/* 1: ask again, from the last one's `changed` */
+};
+#define SIVP_SLOTS_MAX	3
+
+struct sivp_long_request {
+	struct sivp_request head;
+	union {
+		struct sivp_join join;
+		struct sivp_confirm confirm;
+	};
+};
+
+struct sivp_long_result {
+	struct sivp_result head;
+	union {
+		struct sivp_attest attest;
+		struct {
+			struct sivp_roster roster;
+			struct sivp_slot slots[SIVP_SLOTS_MAX];
+		};
+	};
+};
+
 /* a sealed request or result on the wire */
 struct sivp_record {
 	struct sivp_hdr hdr;
@@ -214,5 +326,13 @@ _Static_assert(sizeof(struct sivp_auth) == 712, "auth");
 _Static_assert(sizeof(struct sivp_ready) == 120, "ready");
 _Static_assert(sizeof(struct sivp_request) == 232, "request");
 _Static_assert(sizeof(struct sivp_result) == 112, "result");
+_Static_assert(sizeof(struct sivp_join) == 368, "join");
+_Static_assert(sizeof(struct sivp_attest) == 192, "attest");
+_Static_assert(sizeof(struct sivp_member) == 1176, "member");
+_Static_assert(sizeof(struct sivp_confirm) == 48, "confirm");
+_Static_assert(sizeof(struct sivp_slot) == 1240, "slot");
+_Static_assert(sizeof(struct sivp_roster) == 24, "roster");
+_Static_assert(sizeof(struct sivp_hdr) + sizeof(struct sivp_long_result) + SIVP_TAG_LEN <=
+	       SIVP_MSG_MAX, "a result is one message");
 
 #endif

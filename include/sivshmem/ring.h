@@ -40,6 +40,11 @@
 #define SIVRING_ID_DAEMON	0x0000
 #define SIVRING_ID_LINK		0x4000	/* | index of (link, VM) */
 #define SIVRING_ID_CONTROL	0x8000	/* | index of VM */
+/*
+ * | index of (link, VM): a link that some VM may only read. This device holds
+ * its wake table; function 1 of the same slot, an ivshmem-plain, its memory.
+ */
+#define SIVRING_ID_BELL		(SIVRING_ID_LINK | SIVRING_ID_CONTROL)
 #define SIVRING_ID_MASK		0x3fff
 
 #define SIVRING_MAGIC		0x52564953u	/* "SIVR" */

@@ -116,8 +116,8 @@ SIVSHMEM_API int sivshmem_is_local(const struct sivshmem_session *session,
  * open (the kernel knows the word by object and offset). timeout NULL: for
  * ever; else `how` says what it is. Returns 0 for a wake or for no reason, so
  * look at the word again; -EAGAIN it has another value; -ETIMEDOUT; -EINTR a
- * signal handler ran that was installed without SA_RESTART; -EKEYREVOKED the
- * channel was taken away; -EINVAL; -EFAULT. Needs no session, and any thread
+ * signal handler ran that was installed without SA_RESTART, or any if there is
+ * a timeout; -EKEYREVOKED the channel was taken away; -EINVAL; -EFAULT. Needs no session, and any thread
  * and a forked child may call it. In local mode it is futex(2).
  */
 #define SIVSHMEM_FOR			0	/* as long as this, from now */
@@ -132,6 +132,89 @@ SIVSHMEM_API int sivshmem_wait(const uint32_t *word, uint32_t expected, int how,
  * Returns how many it may have reached (a hint), or as above. Async-signal-safe.
  */
 SIVSHMEM_API int sivshmem_wake(const uint32_t *word, unsigned int count);
+
+/*
+ * --- Members: who else takes part in an object, proven without the host's word ---
+ *
+ * A process that joins says so under its service's key, with a fresh key for
+ * the keys that it will share. The others' certificates and signatures are
+ * checked by this library itself, under the root of its own identity; what the
+ * host says of them is a hint. Only *confirmed* means that the other was here,
+ * has checked this process likewise, and holds the key that the two share.
+ * It takes both: the other gets to it when it calls one of these functions.
+ */
+struct sivshmem_group;			/* one object, joined by one session */
+
+/* States of a member, and types of events. */
+#define SIVSHMEM_LISTED		1	/* the host names it */
+#define SIVSHMEM_VERIFIED	2	/* certified for this object, and signed so */
+#define SIVSHMEM_CONFIRMED	3	/* has answered with the common key */
+#define SIVSHMEM_REFUSED	4	/* it is not what the host says: see reason */
+#define SIVSHMEM_LEFT		5	/* it said so */
+#define SIVSHMEM_DIED		6	/* process, VM, or all its uses of the object ended */
+#define SIVSHMEM_REVOKED	7	/* the host took the object from it */
+
+struct sivshmem_member {
+	uint32_t number;	/* in this object; never used again */
+	uint32_t state;
+	uint32_t role;		/* 1 creator, 2 writer, 3 reader */
+	uint32_t rights;	/* SIVSHMEM_RIGHT_* of sivshmem/uapi.h */
+	uint32_t uid, gid, pid, pad;	/* as the host saw it */
+	uint64_t serial;	/* of its certificate */
+	char service[64];	/* of its certificate: to be trusted from VERIFIED on */
+	char vm[32];
+	char reason[128];	/* REFUSED: why */
+};
+
+struct sivshmem_event {
+	uint32_t type;		/* CONFIRMED, REFUSED, LEFT, DIED or REVOKED */
+	uint32_t pad;
+	struct sivshmem_member member;
+};
+
+/*
+ * As sivshmem_open(), and take part. The caller ends *group, which is NULL on
+ * failure, with sivshmem_leave(); the end of the session ends its groups, too.
+ * Another -EACCES: the host refused the JOIN; -ENOSPC: too many members.
+ */
+SIVSHMEM_API int sivshmem_join(struct sivshmem_session *session,
+	const char *channel, const char *object, int oflag, mode_t mode,
+	struct sivshmem_group **group);
+
+/* Tell the others, wipe the keys and free the group. fd and mappings stay. */
+SIVSHMEM_API int sivshmem_leave(struct sivshmem_group *group);
+
+/*
+ * Ask the host once what is new, answer it, and fill `list`, of `max`, with the
+ * others that are there. Returns how many there are. -ESTALE, from this and the
+ * next two: the connection was lost, or all uses of the object ended, and with
+ * it the membership; leave, open and join anew.
+ */
+SIVSHMEM_API int sivshmem_members(struct sivshmem_group *group,
+	struct sivshmem_member *list, size_t max);
+
+/*
+ * The next change, after at most timeout_ms: 1, and *event is it; or 0. The
+ * host is asked again and again meanwhile, after 1 ms first, then up to 100.
+ * Some 60 that are not fetched are kept, of more the first are forgotten.
+ */
+SIVSHMEM_API int sivshmem_next_event(struct sivshmem_group *group,
+	struct sivshmem_event *event, int timeout_ms);
+
+/*
+ * Wait until a member of that service is confirmed; fills *member, if not NULL.
+ * -ETIMEDOUT: it is not here, or does not answer; -EACCES: who claims that name
+ * does not prove it. The session's error text says what was missing.
+ */
+SIVSHMEM_API int sivshmem_await_member(struct sivshmem_group *group,
+	const char *service, int timeout_ms, struct sivshmem_member *member);
+
+/*
+ * The key that this process and that member alone share, the same in both; not
+ * the host's. -ENOENT: it is not confirmed (any more).
+ */
+SIVSHMEM_API int sivshmem_session_key(const struct sivshmem_group *group,
+	uint32_t number, uint8_t key[32]);
 
 /* Fills *info. 0, always. */
 SIVSHMEM_API int sivshmem_session_get(const struct sivshmem_session *session,

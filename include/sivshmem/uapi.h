@@ -102,7 +102,8 @@ struct sivshmem_list {
 /*
  * Sleep while the word is `expected`. 0: woken, or for no reason; EAGAIN it
  * has another value; ETIMEDOUT; EINTR; EOWNERDEAD the thread whose id is in the
- * low 30 bits of `expected` is dead. Restarted after a signal if SA_RESTART.
+ * low 30 bits of `expected` is dead. Restarted after a
+ * signal if SA_RESTART, unless there is a deadline.
  */
 #define SIVSHMEM_WAIT_DEADLINE	(1u << 0)	/* until seconds.nanoseconds of clock */
 #define SIVSHMEM_WAIT_OWNED	(1u << 1)	/* the word names its owner */

@@ -3,6 +3,7 @@
  * The wake table: how the kernels of a link's VMs tell each other that threads
  * sleep, and that some must wake. It lies at the end of the link's memory, one
  * slot per VM of the link in the order of the policy, and belongs to no object.
+ * Where a VM may only read the link, it is at the end of a memory of its own.
  *
  * A VM counts its sleepers in its own slot before they look at their word a
  * last time; who changed the word looks for counts after that. Where there is
@@ -19,6 +20,7 @@
 
 #include <linux/types.h>
 
+#define SIVWAKE_MEMORY		(2u << 20)	/* where it has its own, bytes */
 #define SIVWAKE_BUCKETS		256
 #define SIVWAKE_HOLDERS		8192	/* threads of one VM that can own locks */
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The calls of sivshmem/sivshmem.h. */
+#include "group.h"
 #include "session.h"
 
 #include <errno.h>
@@ -70,6 +71,7 @@ void sivshmem_close(struct sivshmem_session *s)
 {
 	if (!s)
 		return;
+	sivshmem_groups_close(s);
 	if (s->secret)
 		sivshmem_session_drop(s);
 	sivshmem_secret_free(s->secret);
@@ -124,14 +126,14 @@ static int host_error(struct sivshmem_session *s, const struct sivp_request *r,
 				  what ? what : "an unknown error");
 }
 
-/* Send `request`; a lost connection is made anew once. */
+/* Send `request`; a lost connection is made anew, not without end. */
 static int call(struct sivshmem_session *s, const struct sivp_request *request,
 		struct sivp_result *result)
 {
 	int rc = 0, i;
 
 	s->err.text[0] = '\0';
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < SIVSHMEM_LOSSES; i++) {
 		rc = sivshmem_session_ensure(s);
 		if (rc)
 			return rc;
@@ -141,6 +143,9 @@ static int call(struct sivshmem_session *s, const struct sivp_request *request,
 	}
 	if (rc)
 		return sivshmem_session_down(s, rc);
+	/* the host died after it had done it: the answer was lost, not the name's end */
+	if (i && request->op == SIVP_OP_UNLINK && result->error == ENOENT)
+		result->error = 0;
 	return result->error ? host_error(s, request, (int)result->error) : 0;
 }
 
@@ -200,7 +205,7 @@ static int open_object(struct sivshmem_session *s, const struct sivp_request *r,
 int sivshmem_open(struct sivshmem_session *s, const char *channel,
 		  const char *object, int oflag, mode_t mode, uint32_t *rights)
 {
-	struct sivp_result result;
+	struct sivp_result result = { 0 };
 	int fd = sivshmem_open_result(s, channel, object, oflag, mode, &result);
 
 	if (fd >= 0 && rights)
@@ -287,14 +292,13 @@ int sivshmem_rename(struct sivshmem_session *s, const char *channel,
 		.op = SIVP_OP_RENAME, .oflag = exclusive ? SIVP_O_EXCL : 0,
 	};
 	struct sivp_result result;
-	int rc = set_names(s, &r, channel, to);
+	struct sivp_request new = { 0 };
+	int rc = set_names(s, &r, channel, object) ?: set_names(s, &new, channel, to);
 
 	if (rc)
 		return rc;
-	memcpy(r.to, r.object, sizeof(r.to));
-	memset(r.object, 0, sizeof(r.object));
-	rc = set_names(s, &r, channel, object);
-	return rc ? rc : call(s, &r, &result);
+	memcpy(r.to, new.object, sizeof(r.to));
+	return call(s, &r, &result);
 }
 
 /* --- sizes in local mode --- */
@@ -335,7 +339,7 @@ static int resize_local(struct sivshmem_session *s, struct sivshmem_local *e,
 
 	memcpy(r.channel, e->channel, sizeof(r.channel));
 	memcpy(r.object, e->object, sizeof(r.object));
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < SIVSHMEM_LOSSES; i++) {
 		rc = sivshmem_session_ensure(s);
 		if (!rc && e->serial != s->serial)
 			rc = grant_again(s, e);

@@ -95,15 +95,14 @@ static bool agree(struct sivshmem_handshake *hs, const uint8_t peer[SIVP_KEY_LEN
 	return ok;
 }
 
-/* th4 is complete: what follows from it */
-static void conclude(struct sivshmem_handshake *hs)
+/* th is th4: what follows from it */
+static void make_binder(uint8_t binder[HASH_LEN], const uint8_t th[HASH_LEN])
 {
 	uint8_t input[sizeof(SIVP_CTX_BINDER) + HASH_LEN];
 
 	memcpy(input, SIVP_CTX_BINDER, sizeof(SIVP_CTX_BINDER));
-	memcpy(input + sizeof(SIVP_CTX_BINDER), hs->th, HASH_LEN);
-	crypto_generichash(hs->binder, sizeof(hs->binder), input, sizeof(input),
-			   NULL, 0);
+	memcpy(input + sizeof(SIVP_CTX_BINDER), th, HASH_LEN);
+	crypto_generichash(binder, HASH_LEN, input, sizeof(input), NULL, 0);
 }
 
 static void traffic_keys(const struct sivshmem_handshake *hs,
@@ -195,6 +194,7 @@ static bool client_open_host(struct sivshmem_handshake *hs, const void *message,
 	    host.clear.suite != SIVP_SUITE_1)
 		return false;
 	hs->session = host.clear.session;
+	memcpy(hs->epoch, host.clear.epoch, sizeof(hs->epoch));
 	mix(hs->th, &host.clear, sizeof(host.clear));
 	return agree(hs, host.clear.eh) &&
 	       open_once(hs, false, &host.clear.hdr, host.sealed, body,
@@ -235,7 +235,7 @@ static void make_auth(struct sivshmem_handshake *hs,
 	sivshmem_sign_hash(body.signature, SIVP_CTX_SERVICE_AUTH, hs->th,
 			   bundle->secret);
 	mix(hs->th, body.signature, sizeof(body.signature));
-	conclude(hs);
+	make_binder(hs->binder, hs->th);
 
 	auth->hdr = make_header(SIVP_AUTH, sizeof(*auth));
 	seal_once(hs, false, &auth->hdr, &body, sizeof(body), auth->sealed);
@@ -261,6 +261,7 @@ int sivshmem_hs_client_auth(struct sivshmem_handshake *hs, const void *message,
 	mix(hs->th, body.signature, sizeof(body.signature));
 
 	*host_time = body.host_time;
+	hs->host = body.chain.cert[0];
 	make_auth(hs, bundle, auth);
 	hs->step = STEP_CLIENT_AUTH;
 	return 0;
@@ -394,7 +395,7 @@ int sivshmem_hs_host_auth(struct sivshmem_handshake *hs, const void *message,
 		return fail(hs, -EPROTO);
 	mix(hs->th, body, HASHED_AUTH);
 	mix(hs->th, body->signature, sizeof(body->signature));
-	conclude(hs);
+	make_binder(hs->binder, hs->th);
 	hs->step = STEP_HOST_AUTH;
 	return 0;
 }
@@ -422,8 +423,7 @@ int sivshmem_hs_host_ready(struct sivshmem_handshake *hs,
 
 int sivshmem_hs_prove(struct sivshmem_proof *proof, const struct sivp_hello *hello,
 		      const uint8_t eh[SIVP_KEY_LEN], uint64_t session,
-		      const uint8_t epoch[16], struct sivp_host_body *body,
-		      const uint8_t secret[64])
+		      const uint8_t epoch[16], const struct sivp_host_body *body)
 {
 	struct sivp_host_clear clear;
 
@@ -435,10 +435,13 @@ int sivshmem_hs_prove(struct sivshmem_proof *proof, const struct sivp_hello *hel
 	mix(proof->th, hello, sizeof(*hello));
 	mix(proof->th, &clear, sizeof(clear));
 	mix(proof->th, body, HASHED_HOST);
-	sivshmem_sign_hash(body->signature, SIVP_CTX_HOST_AUTH, proof->th, secret);
+	return 0;
+}
+
+void sivshmem_hs_proof_signed(struct sivshmem_proof *proof, const struct sivp_host_body *body)
+{
 	mix(proof->th, body->signature, sizeof(body->signature));
 	proof->state = SIVSHMEM_PROOF_SIGNED;
-	return 0;
 }
 
 bool sivshmem_hs_proven(struct sivshmem_proof *proof, const struct sivp_auth_body *body)
@@ -449,8 +452,12 @@ bool sivshmem_hs_proven(struct sivshmem_proof *proof, const struct sivp_auth_bod
 	if (asked)
 		return false;
 	mix(proof->th, body, HASHED_AUTH);
-	return sivshmem_verify_hash(body->signature, SIVP_CTX_SERVICE_AUTH, proof->th,
-				    body->chain.cert[0].public_key);
+	if (!sivshmem_verify_hash(body->signature, SIVP_CTX_SERVICE_AUTH, proof->th,
+				  body->chain.cert[0].public_key))
+		return false;
+	mix(proof->th, body->signature, sizeof(body->signature));
+	make_binder(proof->binder, proof->th);
+	return true;
 }
 
 /* --- signatures --- */

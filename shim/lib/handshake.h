@@ -29,6 +29,8 @@ struct sivshmem_handshake {
 	uint8_t secret[32];		/* own ephemeral X25519 key */
 	uint8_t hk[32];
 	uint8_t binder[32];
+	uint8_t epoch[16];		/* service: HOST's, */
+	struct sivp_cert host;		/* and its certificate, once it is verified */
 	struct sivp_hello hello;
 	uint64_t session;
 	uint32_t step;
@@ -74,16 +76,19 @@ int sivshmem_hs_host_ready(struct sivshmem_handshake *hs,
 /* --- host (monitor) --- */
 struct sivshmem_proof {			/* zeroed: HELLO has not come */
 	uint8_t th[32];
+	uint8_t binder[32];		/* once proven */
 	enum { SIVSHMEM_PROOF_NONE, SIVSHMEM_PROOF_SIGNED, SIVSHMEM_PROOF_SPENT } state;
 };
 /*
- * Sign body, whose other fields are filled. Once per session, which is never
- * used again: no signature serves another handshake. -EPROTO otherwise, or if
- * hello is malformed.
+ * What is to be signed for body, whose other fields are filled, into proof->th;
+ * then body is signed (SIVP_CTX_HOST_AUTH) and goes into the transcript too.
+ * Once per session, which is never used again: no signature serves another
+ * handshake. -EPROTO otherwise, or if hello is malformed.
  */
 int sivshmem_hs_prove(struct sivshmem_proof *proof, const struct sivp_hello *hello,
 	const uint8_t eh[SIVP_KEY_LEN], uint64_t session, const uint8_t epoch[16],
-	struct sivp_host_body *body, const uint8_t secret[64]);
+	const struct sivp_host_body *body);
+void sivshmem_hs_proof_signed(struct sivshmem_proof *proof, const struct sivp_host_body *body);
 /* Did the holder of chain.cert[0]'s key answer that very HOST? Asked once. */
 bool sivshmem_hs_proven(struct sivshmem_proof *proof, const struct sivp_auth_body *body);
 

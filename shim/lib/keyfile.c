@@ -30,6 +30,10 @@ static const struct format key_format = {
 	.header = "sivshmem secret key v1\n", .secret = true, .mode = 0600,
 };
 
+static const struct format sealed_format = {
+	.header = SIVSHMEM_SEALED_HEADER, .secret = true, .mode = 0600,
+};
+
 static const struct format cert_format = {
 	.header = "sivshmem certificate v1\n", .secret = false, .mode = 0644,
 };
@@ -219,6 +223,17 @@ int sivshmem_key_read(const char *path, uint8_t secret[64],
 		"%s:2: not an Ed25519 secret key; copy the file again", path);
 }
 
+int sivshmem_sealed_read(const char *path, uint8_t *bytes, size_t size,
+			 struct sivshmem_error *err)
+{
+	ssize_t n = load(path, &sealed_format, bytes, size, err);
+
+	if (n < 0 || (size_t)n == size)
+		return n < 0 ? (int)n : 0;
+	return sivshmem_error_set(err, -EBADMSG,
+		"%s:2: not a sealed key, got %zd bytes; copy the file again", path, n);
+}
+
 static int read_chain(const char *path, const struct format *format,
 		      struct sivp_chain *chain, struct sivshmem_error *err)
 {
@@ -360,6 +375,12 @@ int sivshmem_key_write(const char *path, const uint8_t secret[64],
 		       struct sivshmem_error *err)
 {
 	return store(path, &key_format, secret, 64, err);
+}
+
+int sivshmem_sealed_write(const char *path, const uint8_t *bytes, size_t size,
+			  struct sivshmem_error *err)
+{
+	return store(path, &sealed_format, bytes, size, err);
 }
 
 int sivshmem_chain_write(const char *path, const struct sivp_chain *chain,

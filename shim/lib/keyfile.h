@@ -39,6 +39,13 @@ int sivshmem_key_read(const char *path, uint8_t secret[64],
 int sivshmem_key_write(const char *path, const uint8_t secret[64],
 	struct sivshmem_error *err);
 
+/* The same for a key that a passphrase seals: bytes as ca-host/sealed.c has them. */
+#define SIVSHMEM_SEALED_HEADER	"sivshmem sealed key v1\n"
+int sivshmem_sealed_read(const char *path, uint8_t *bytes, size_t size,
+	struct sivshmem_error *err);
+int sivshmem_sealed_write(const char *path, const uint8_t *bytes, size_t size,
+	struct sivshmem_error *err);
+
 /* The same for certificates, mode 0644; a file that others may write is refused. */
 int sivshmem_chain_read(const char *path, struct sivp_chain *chain,
 	struct sivshmem_error *err);

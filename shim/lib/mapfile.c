@@ -43,7 +43,7 @@ static bool valid_name(const char *name, size_t len)
 
 	if (strlen(name) >= len)
 		return false;
-	memcpy(field, name, strlen(name));
+	memcpy(field, name, strlen(name));	/* NOLINT(bugprone-not-null-terminated-result): it is zeroed */
 	return sivshmem_name_valid(field, len);
 }
 
@@ -121,8 +121,8 @@ static int option_wait(struct parser *p, struct sivshmem_map_rule *rule, const c
 
 static int option_peer(struct parser *p, struct sivshmem_map_rule *rule, const char *value)
 {
-	if (!valid_name(value, SIVP_NAME_LEN))
-		return bad(p, "peer= is the name of a service", value);
+	if (strcmp(value, "*") && !valid_name(value, SIVP_NAME_LEN))
+		return bad(p, "peer= is the name of a service, or *", value);
 	rule->peer = value;
 	return 0;
 }

@@ -23,7 +23,7 @@ struct sivshmem_map_rule {
 	const char *channel;
 	const char *identity;		/* NULL: that of the map */
 	const char *name;		/* the object's; NULL: as the program says */
-	const char *peer;		/* the service that may have created it; NULL: any */
+	const char *peer;		/* the service that must be confirmed; "*": any, NULL: none */
 	unsigned int literal;		/* bytes before the first special one */
 	unsigned int line;
 	unsigned int wait;		/* seconds, for somebody to create it */

@@ -11,6 +11,8 @@
 #include <unistd.h>
 #include <sodium.h>
 
+#include "join.h"
+
 #define BUSY_FIRST_MS	5
 #define BUSY_MAX_MS	200
 
@@ -48,8 +50,7 @@ void sivshmem_secret_free(struct sivshmem_secret *secret)
 	munmap(secret, secret_size());
 }
 
-/* The signing key lives for one handshake; a fork meanwhile does not copy it. */
-static void shield_bundle(const struct sivshmem_bundle *bundle)
+void sivshmem_bundle_shield(const struct sivshmem_bundle *bundle)
 {
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 	uintptr_t at = (uintptr_t)bundle->secret / page * page;
@@ -166,6 +167,18 @@ static int bad_host(struct sivshmem_session *s, int rc,
 		"the host's answer to the handshake is not the protocol");
 }
 
+/* What members of an object are judged by later on. */
+static void remember(struct sivshmem_session *s, const struct sivshmem_handshake *hs,
+		     const struct sivshmem_bundle *bundle)
+{
+	s->root = bundle->root;
+	s->host_cert = hs->host;
+	memcpy(s->epoch, hs->epoch, sizeof(s->epoch));
+	memcpy(s->binder, hs->binder, sizeof(s->binder));
+	sivshmem_hash(s->cert_id, &bundle->chain.cert[0], sizeof(bundle->chain.cert[0]));
+	s->connected = sivshmem_now_ms();
+}
+
 static int handshake(struct sivshmem_session *s,
 		     const struct sivshmem_bundle *bundle, int64_t deadline)
 {
@@ -191,6 +204,7 @@ static int handshake(struct sivshmem_session *s,
 	if (rc)
 		return bad_host(s, rc, reason, &bundle->chain.cert[0]);
 	s->info.id = hs->session;
+	remember(s, hs, bundle);
 	rc = sivshmem_transport_send(&s->transport, &auth, sizeof(auth), deadline);
 	if (rc)
 		return rc;
@@ -234,14 +248,13 @@ static int attempt(struct sivshmem_session *s,
 	return 0;
 }
 
-/* A host that restarts is met twice; one that is busy, until the deadline. */
+/* A host that restarts is met again, with pauses; one that is busy, until the deadline. */
 static int connect_retry(struct sivshmem_session *s,
 			 const struct sivshmem_bundle *bundle)
 {
 	int64_t deadline = sivshmem_now_ms() + SIVSHMEM_TIMEOUT_MS;
 	unsigned int pause = BUSY_FIRST_MS;
-	bool again = true;
-	int rc;
+	int rc, losses = 0;
 
 	for (;;) {
 		rc = attempt(s, bundle, deadline);
@@ -252,9 +265,10 @@ static int connect_retry(struct sivshmem_session *s,
 				pause *= 2;
 			continue;
 		}
-		if (!sivshmem_session_lost(rc) || !again)
+		if (!sivshmem_session_lost(rc) || ++losses == SIVSHMEM_LOSSES)
 			break;
-		again = false;
+		if (losses > 1)
+			sivshmem_sleep_ms(25u << losses);
 	}
 	return sivshmem_session_down(s, rc);
 }
@@ -268,7 +282,7 @@ static int session_connect(struct sivshmem_session *s)
 		return sivshmem_error_set(&s->err, -ENOSYS, "libsodium does not start");
 	rc = sivshmem_bundle_load(&bundle, s->identity, &s->err);
 	if (!rc) {
-		shield_bundle(&bundle);
+		sivshmem_bundle_shield(&bundle);
 		rc = connect_retry(s, &bundle);
 	} else if (rc != -ENOMEM && rc != -EMFILE && rc != -ENFILE) {
 		rc = -EACCES;
@@ -279,7 +293,8 @@ static int session_connect(struct sivshmem_session *s)
 
 bool sivshmem_session_lost(int rc)
 {
-	return rc == -ECONNRESET || rc == -EPIPE || rc == -ENOTCONN;
+	/* ESTALE: a host that was not told of the session, and then was another */
+	return rc == -ECONNRESET || rc == -EPIPE || rc == -ENOTCONN || rc == -ESTALE;
 }
 
 int sivshmem_session_down(struct sivshmem_session *s, int rc)
@@ -288,8 +303,9 @@ int sivshmem_session_down(struct sivshmem_session *s, int rc)
 	case -ECONNRESET:
 	case -EPIPE:
 	case -ENOTCONN:
+	case -ESTALE:
 		return sivshmem_error_set(&s->err, -EHOSTDOWN,
-			"the host hung up, twice; see the log of sivshmem-cad");
+			"the host hung up again and again; see the log of sivshmem-cad");
 	case -ETIMEDOUT:
 		return sivshmem_error_set(&s->err, -EHOSTDOWN,
 			"the host did not answer within %d s; see that sivshmem-cad runs",
@@ -335,27 +351,35 @@ int sivshmem_session_ensure(struct sivshmem_session *s)
 	return session_connect(s);
 }
 
-int sivshmem_session_exchange(struct sivshmem_session *s,
-			      const struct sivp_request *request,
-			      struct sivp_result *result)
+static int result_valid(const struct sivp_result *result, uint32_t op)
+{
+	return result->op == op && result->error <= 4095 ? 0 : -EPROTO;
+}
+
+int sivshmem_session_exchange_long(struct sivshmem_session *s,
+				   const struct sivp_long_request *request,
+				   size_t request_length,
+				   struct sivp_long_result *result, size_t *length)
 {
 	int64_t deadline = sivshmem_now_ms() + SIVSHMEM_TIMEOUT_MS;
+	const size_t around = sizeof(struct sivp_hdr) + SIVP_TAG_LEN, room = *length;
 	struct sivshmem_keys *keys = &s->secret->keys;
 	char message[SIVP_MSG_MAX];
-	size_t length;
 	ssize_t n;
 	int rc;
 
-	length = sivshmem_record_seal(keys, SIVP_REQUEST, request,
-				      sizeof(*request), message);
-	rc = sivshmem_transport_send(&s->transport, message, length, deadline);
+	*length = sivshmem_record_seal(keys, SIVP_REQUEST, request, request_length, message);
+	rc = sivshmem_transport_send(&s->transport, message, *length, deadline);
 	if (rc)
 		goto drop;
 	n = receive(s, message, sizeof(message), deadline);
-	rc = n < 0 ? (int)n : sivshmem_record_open(keys, SIVP_RESULT, message,
-					(size_t)n, result, sizeof(*result));
-	if (!rc && (result->op != request->op || result->error > 4095))
-		rc = -EPROTO;
+	rc = n < 0 ? (int)n : -EPROTO;
+	if (n >= (ssize_t)(around + sizeof(result->head)) && (size_t)n <= around + room) {
+		*length = (size_t)n - around;
+		rc = sivshmem_record_open(keys, SIVP_RESULT, message, (size_t)n, result, *length);
+	}
+	if (!rc)
+		rc = result_valid(&result->head, request->head.op);
 	if (!rc)
 		return 0;
 	if (rc == -EPROTO)
@@ -364,5 +388,19 @@ int sivshmem_session_exchange(struct sivshmem_session *s,
 			PRIu64 ")", s->info.id);
 drop:
 	sivshmem_session_drop(s);
+	return rc;
+}
+
+int sivshmem_session_exchange(struct sivshmem_session *s,
+			      const struct sivp_request *request,
+			      struct sivp_result *result)
+{
+	const struct sivp_long_request r = { .head = *request };
+	struct sivp_long_result answer;
+	size_t length = sizeof(*result);
+	int rc = sivshmem_session_exchange_long(s, &r, sizeof(*request), &answer, &length);
+
+	if (!rc)
+		*result = answer.head;
 	return rc;
 }

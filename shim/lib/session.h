@@ -37,6 +37,11 @@ struct sivshmem_session {
 	struct sivshmem_secret *secret;
 	uint64_t serial;		/* counts connections */
 	struct sivshmem_session_info info;
+	int64_t connected;		/* ms, when the host's time was info.host_time */
+	/* as the handshake proved them, for JOIN */
+	struct sivp_cert root, host_cert;
+	uint8_t epoch[16], binder[32], cert_id[32];
+	struct sivshmem_group *groups;	/* that were joined */
 	struct sivshmem_error err;
 	char *identity, *where, *host;
 	struct sivshmem_local *locals;
@@ -56,9 +61,17 @@ void sivshmem_session_drop(struct sivshmem_session *s);
  */
 int sivshmem_session_exchange(struct sivshmem_session *s,
 	const struct sivp_request *request, struct sivp_result *result);
+/* The same with what follows either; *length: the room for result, then its size. */
+int sivshmem_session_exchange_long(struct sivshmem_session *s,
+	const struct sivp_long_request *request, size_t request_length,
+	struct sivp_long_result *result, size_t *length);
+/* The signing key lives for one signature; a fork meanwhile does not copy it. */
+void sivshmem_bundle_shield(const struct sivshmem_bundle *bundle);
 /* Of errors that a new connection may cure */
 bool sivshmem_session_lost(int rc);
-/* Turn a lost connection or a timeout, met twice, into -EHOSTDOWN with a text. */
+/* A host that is restarted under load may die more than once in one open. */
+#define SIVSHMEM_LOSSES	5
+/* Turn a lost connection, met so often, or a timeout into -EHOSTDOWN with a text. */
 int sivshmem_session_down(struct sivshmem_session *s, int rc);
 
 /* As sivshmem_open(), with all that the host answered. */

@@ -64,7 +64,7 @@ static int open_device(void)
 static int get_device(void)
 {
 	int fd = atomic_load(&device);
-	struct stat st;
+	struct stat st = { 0 };
 
 	if (fd >= 0 && !call(SYS_fstat, fd, (long)&st, 0, 0) && S_ISCHR(st.st_mode) &&
 	    st.st_rdev == atomic_load(&device_number))

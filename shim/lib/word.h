@@ -30,8 +30,9 @@
  * ever) on `clock`, CLOCK_REALTIME or CLOCK_MONOTONIC. A waker of `bitset`
  * wakes it only if they share a bit; ~0 is all. May return 0 without reason.
  * -EAGAIN the word has another value; -ETIMEDOUT; -EINTR a signal's handler
- * ran that was installed without SA_RESTART; -EOWNERDEAD; -EKEYREVOKED the
- * channel was taken away; -EFAULT, -EINVAL.
+ * ran that was installed without SA_RESTART, or any if there is a deadline, as
+ * with futex(2); -EOWNERDEAD; -EKEYREVOKED the channel was taken away; -EFAULT,
+ * -EINVAL.
  */
 int sivshmem_word_wait(const _Atomic uint32_t *word, uint32_t expected,
 	unsigned int flags, uint32_t bitset, clockid_t clock,

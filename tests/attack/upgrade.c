@@ -22,7 +22,11 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <linux/aio_abi.h>
 #include <linux/fs.h>
+#include <linux/userfaultfd.h>
+
+#include "uring.h"
 
 #define SIZE	4096
 
@@ -216,6 +220,69 @@ static void by_child_fd(void)
 	}
 	waitpid(child, &(int){ 0 }, 0);
 }
+static void by_uring(void)
+{
+	uring_run(&(struct io_uring_sqe){ .opcode = IORING_OP_WRITE, .fd = fd, .len = 6,
+					  .addr = (uintptr_t)page }, NULL);
+}
+/* a buffer that the kernel pins once, and then writes to as it likes */
+static void by_uring_fixed(void)
+{
+	struct iovec buffer = { (void *)(uintptr_t)map, SIZE };
+
+	uring_run(&(struct io_uring_sqe){ .opcode = IORING_OP_READ_FIXED, .fd = source(), .len = 6,
+					  .addr = (uintptr_t)map }, &buffer);
+}
+static void by_uring_open(void)
+{
+	int f = uring_run(&(struct io_uring_sqe){ .opcode = IORING_OP_OPENAT, .fd = AT_FDCWD,
+		.addr = (uintptr_t)self, .open_flags = O_RDWR }, NULL);
+
+	if (f >= 0)
+		pwrite(f, page, 6, 0);
+}
+static void by_aio(void)
+{
+	struct iocb request = { .aio_lio_opcode = IOCB_CMD_PWRITE, .aio_fildes = (uint32_t)fd,
+				.aio_buf = (uintptr_t)page, .aio_nbytes = 6 };
+	aio_context_t context = 0;
+
+	if (!syscall(SYS_io_setup, 1, &context))
+		syscall(SYS_io_submit, context, 1, (struct iocb *[]){ &request });
+}
+static void by_read_into(void) { read(source(), (void *)(uintptr_t)map, 6); }
+static void by_pkey(void)
+{
+	char *m = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fd, 0);
+
+	if (m != MAP_FAILED && !pkey_mprotect(m, SIZE, PROT_READ | PROT_WRITE, -1))
+		memcpy(m, page, 6);
+}
+/* dropped, so that the next access asks this process what is there */
+static void by_userfault(void)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register area = { .range = { (uintptr_t)map, SIZE },
+					.mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffdio_copy copy = { .dst = (uintptr_t)map, .src = (uintptr_t)page, .len = SIZE };
+	int f = (int)syscall(SYS_userfaultfd, UFFD_USER_MODE_ONLY | O_NONBLOCK);
+
+	if (f < 0 || ioctl(f, UFFDIO_API, &api) || ioctl(f, UFFDIO_REGISTER, &area))
+		return;
+	madvise((void *)(uintptr_t)map, SIZE, MADV_DONTNEED);
+	ioctl(f, UFFDIO_COPY, &copy);
+}
+static void by_map_files(void)
+{
+	char path[96];
+	int f;
+
+	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", (unsigned long)map,
+		 (unsigned long)map + SIZE);
+	f = open(path, O_RDWR);
+	if (f >= 0)
+		pwrite(f, page, 6, 0);
+}
 static void by_execution(void)
 {
 	char *m = mmap(NULL, SIZE, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
@@ -239,7 +306,10 @@ static const struct {
 	{ "sendfile", by_sendfile }, { "copy_file_range", by_copy_range },
 	{ "splice", by_splice }, { "dirty-pipe", by_dirty_pipe }, { "ficlone", by_clone },
 	{ "madvise", by_madvise }, { "setfl", by_setfl }, { "all-fds", by_all_fds },
-	{ "child", by_child_fd }, { "execution", by_execution },
+	{ "child", by_child_fd }, { "io_uring", by_uring }, { "uring-fixed", by_uring_fixed },
+	{ "uring-open", by_uring_open }, { "aio", by_aio }, { "read-into", by_read_into },
+	{ "pkey", by_pkey }, { "userfault", by_userfault }, { "map_files", by_map_files },
+	{ "execution", by_execution },
 };
 
 /* As read(2) sees it, so that no mapping of ours can deceive. */

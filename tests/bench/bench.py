@@ -143,43 +143,43 @@ class Bench:
             raise SystemExit(f"bench: expected one raw device in {name}, found {out}")
         return out[0]
 
-    def roundtrip(self, batches, rounds):
-        regions = ["shm:/bench-pp", None]
-        cmd = [f"{F}/pingpong", None, str(batches), str(rounds)]
-        procs = []
-        for name in ("a", "b"):
-            r = [regions[0], "raw:" + self.raw_path(name)]
-            procs.append(self.guest(name, cmd[0], name, *cmd[2:], *r, background=True))
-        out = procs[0].communicate(timeout=400)[0]
+    def between(self, command, timeout):
+        """What command(name) prints in a, while it runs in b too."""
+        procs = [self.guest(name, *command(name), background=True, timeout=timeout)
+                 for name in ("a", "b")]
+        out = procs[0].communicate(timeout=timeout + 100)[0]
         procs[1].communicate(timeout=60)
         if procs[0].returncode or procs[1].returncode:
-            raise SystemExit("bench: pingpong failed")
-        self.results["roundtrip_ns"] = json.loads(out)
+            raise SystemExit(f"bench: {command('a')[0]} failed")
+        return json.loads(out)
+
+    def roundtrip(self, batches, rounds):
+        self.results["roundtrip_ns"] = self.between(
+            lambda name: (f"{F}/pingpong", name, str(batches), str(rounds), "shm:/bench-pp",
+                          "raw:" + self.raw_path(name)), 300)
 
     def wake(self, batches, rounds):
-        procs = []
         for name in ("a", "b"):
             self.guest(name, "insmod", f"{F}/bell.ko", shim=False)
-            procs.append(self.guest(name, f"{F}/wakebench", name, str(batches), str(rounds),
-                                    "shm:/bench-wake", "/dev/bell", background=True, timeout=500))
-        out = procs[0].communicate(timeout=600)[0]
-        procs[1].communicate(timeout=60)
-        if procs[0].returncode or procs[1].returncode:
-            raise SystemExit("bench: wakebench failed")
-        self.results["wake_ns"] = json.loads(out)
+        self.results["wake_ns"] = self.between(
+            lambda name: (f"{F}/wakebench", name, str(batches), str(rounds), "shm:/bench-wake",
+                          "/dev/bell"), 500)
 
-    def locks(self, runs):
-        """Private to the host, with and without the shim; then in a channel and beside it."""
+    def compare(self, tool, name, runs, result, by):
+        """Each call that the tool times on this host, without and with the shim in turn."""
         got = {}
         for _ in range(runs):
             for key, shim in (("without", False), ("with", True)):
-                out = json.loads(self.host(f"{BUILD}/tools/syncbench", "shm:/other-s", shim=shim))
+                out = json.loads(self.host(f"{BUILD}/tools/{tool}", name, shim=shim))
                 for call, s in out.items():
                     got.setdefault(call, {}).setdefault(key, []).append(s["median"])
-        self.results["locks_private_ns"] = {
-            call: {"without": spread(v["without"]), "with": spread(v["with"]),
-                   "paired_difference": spread([w - o for w, o in zip(v["with"], v["without"])])}
-            for call, v in got.items()}
+        return {call: {"without": spread(v["without"]), "with": spread(v["with"]),
+                       result: spread([by(*p) for p in zip(v["with"], v["without"])])}
+                for call, v in got.items()}
+
+    def locks(self, runs):
+        self.results["locks_private_ns"] = self.compare(
+            "syncbench", "shm:/other-s", runs, "paired_difference", lambda w, o: w - o)
 
     def locks_in_channel(self):
         self.results["locks_channel_ns"] = json.loads(
@@ -216,17 +216,8 @@ class Bench:
         self.opens("plain_shm", plain, plain, plain, runs, 20)
 
     def passthrough(self, runs):
-        got = {"with": {}, "without": {}}
-        for _ in range(runs):
-            for key, shim in (("without", False), ("with", True)):
-                out = json.loads(self.host(f"{BUILD}/tools/passthrough", "/other", shim=shim))
-                for call, s in out.items():
-                    got[key].setdefault(call, []).append(s["median"])
-        self.results["passthrough_ns"] = {
-            call: {"without": spread(got["without"][call]), "with": spread(got["with"][call]),
-                   "paired_ratio": spread([w / o for w, o in zip(got["with"][call],
-                                                                 got["without"][call])])}
-            for call in got["with"]}
+        self.results["passthrough_ns"] = self.compare(
+            "passthrough", "/other", runs, "paired_ratio", lambda w, o: w / o)
 
     def stop(self, ok):
         if self.vms:
@@ -250,17 +241,14 @@ def show(s, unit=""):
 def table(r):
     print("\nmedian [quartiles], 95 % interval of the median; "
           "ratio = secure / baseline of neighbouring batches")
-    if "roundtrip_ns" in r:
-        t = r["roundtrip_ns"]
-        print("\nround trip between two VMs, polling (ns)")
-        print(f"  channel   {show(t['secure'])}\n  raw       {show(t['raw'])}"
-              f"\n  ratio     {show(t['paired_ratio'])}")
-    if "wake_ns" in r:
-        t = r["wake_ns"]
-        print("\nfrom sem_post in one VM to the end of sem_wait in the other, and from ringing a "
-              "bare doorbell to the end of a sleep (ns)")
-        print(f"  semaphore {show(t['secure'])}\n  doorbell  {show(t['raw'])}"
-              f"\n  ratio     {show(t['paired_ratio'])}")
+    for key, title, ours, baseline in (
+            ("roundtrip_ns", "round trip between two VMs, polling (ns)", "channel", "raw"),
+            ("wake_ns", "from sem_post in one VM to the end of sem_wait in the other, and from "
+             "ringing a bare doorbell to the end of a sleep (ns)", "semaphore", "doorbell")):
+        if key in r:
+            t = r[key]
+            print(f"\n{title}\n  {ours:<10}{show(t['secure'])}\n  {baseline:<10}{show(t['raw'])}"
+                  f"\n  ratio     {show(t['paired_ratio'])}")
     if "locks_private_ns" in r:
         print("\nuncontended, in memory that is no channel: without and with the shim (ns)")
         for call, s in r["locks_private_ns"].items():

@@ -63,11 +63,7 @@ int main(int argc, char **argv)
 			ratio[i] = v[0][i] / v[1][i];
 		}
 		printf("{\"block\":%zu,", blocks[b]);
-		print_spread("secure", v[0], batches);
-		printf(",");
-		print_spread("raw", v[1], batches);
-		printf(",");
-		print_spread("paired_ratio", ratio, batches);
+		print_compared(v[0], v[1], ratio, batches);
 		printf("}\n");
 	}
 	if (!strncmp(argv[2], "shm:", 4))

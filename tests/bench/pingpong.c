@@ -78,11 +78,7 @@ int main(int argc, char **argv)
 	if (!leads)
 		return 0;
 	printf("{");
-	print_spread("secure", t[0], (size_t)batches);
-	printf(",");
-	print_spread("raw", t[1], (size_t)batches);
-	printf(",");
-	print_spread("paired_ratio", ratio, (size_t)batches);
+	print_compared(t[0], t[1], ratio, (size_t)batches);
 	printf("}\n");
 	shm_unlink(strchr(argv[4], ':') + 1);
 	return 0;

@@ -45,6 +45,16 @@ static inline void print_spread(const char *name, double *v, size_t n)
 	       name, v[mid], v[n / 4], v[n * 3 / 4], v[lo], v[hi], n);
 }
 
+/* Ours, the baseline, and their ratios batch by batch: three members of an object. */
+static inline void print_compared(double *secure, double *raw, double *ratio, size_t n)
+{
+	print_spread("secure", secure, n);
+	printf(",");
+	print_spread("raw", raw, n);
+	printf(",");
+	print_spread("paired_ratio", ratio, n);
+}
+
 /*
  * "shm:/NAME" by shm_open, or "raw:PATH" (a sysfs resource2). create makes
  * the shm object anew; without it, wait until it is there and has its size.

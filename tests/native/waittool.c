@@ -2,7 +2,7 @@
 /*
  * A program of the native API: waittool CHANNEL OBJECT OPERATION..., each on
  * the 32-bit word at a byte offset. Prints one line for each, as it is done.
- *	create BYTES | open | set OFF VALUE | expect OFF VALUE | sleep MS
+ *	create BYTES | open | openro | set OFF VALUE | expect OFF VALUE | sleep MS
  *	wait OFF EXPECTED [MS]	0 or an errno's name, and whether it took its time
  *	wake OFF COUNT | own OFF (the word names this thread) | waitowner OFF
  *	alarm MS restart|interrupt | hold (until killed)
@@ -72,7 +72,8 @@ static void map(int oflag)
 			err(1, "fstat");
 		size = (size_t)st.st_size;
 	}
-	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	memory = mmap(NULL, size, oflag == O_RDONLY ? PROT_READ : PROT_READ | PROT_WRITE,
+		      MAP_SHARED, fd, 0);
 	if (memory == MAP_FAILED)
 		err(1, "mmap");
 	close(fd);
@@ -137,6 +138,8 @@ static void run(const char *what)
 		map(O_RDWR | O_CREAT | O_EXCL);
 	} else if (!strcmp(what, "open")) {
 		map(O_RDWR);
+	} else if (!strcmp(what, "openro")) {
+		map(O_RDONLY);
 	} else if (!strcmp(what, "set")) {
 		uint32_t *w = at();
 
@@ -171,7 +174,9 @@ static void run(const char *what)
 
 int main(int argc, char **argv)
 {
-	struct sivshmem_options options = { .identity = getenv("SIVSHMEM_IDENTITY") };
+	struct sivshmem_options options = {
+		.identity = getenv("SIVSHMEM_IDENTITY"), .transport = getenv("TRANSPORT"),
+	};
 	char text[SIVSHMEM_ERROR_MAX];
 
 	setvbuf(stdout, NULL, _IOLBF, 0);

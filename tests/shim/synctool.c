@@ -46,6 +46,7 @@ static const struct op {
 	O("mutex-timedlock", mutex_timedlock, RC, 2, 2),
 	O("mutex-clocklock", mutex_clocklock, RC, 2, 2),
 	O("mutex-unlock", mutex_unlock, RC, 1, 1),
+	O("mutex-unlock-forked", mutex_unlock_forked, RC, 1, 1),
 	O("mutex-consistent", mutex_consistent, RC, 1, 1),
 	O("mutex-destroy", mutex_destroy, RC, 1, 1),
 	O("cond-init", cond_init, RC, 1, 2), O("cond-wait", cond_wait, RC, 2, 2),

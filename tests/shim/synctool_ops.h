@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <threads.h>
 
 enum kind {
@@ -90,6 +91,19 @@ OP(mutex_trylock)	{ return pthread_mutex_trylock(MUTEX); }
 OP(mutex_timedlock)	{ return pthread_mutex_timedlock(MUTEX, REAL(a[1])); }
 OP(mutex_clocklock)	{ return pthread_mutex_clocklock(MUTEX, CLOCK_MONOTONIC, MONO(a[1])); }
 OP(mutex_unlock)	{ return pthread_mutex_unlock(MUTEX); }
+
+/* In a child that no handler of pthread_atfork(3) hears of */
+OP(mutex_unlock_forked)
+{
+	pid_t child = _Fork();
+	int status;
+
+	if (!child)
+		_exit(pthread_mutex_unlock(MUTEX));
+	if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status))
+		err(3, "fork");
+	return WEXITSTATUS(status);
+}
 OP(mutex_consistent)	{ return pthread_mutex_consistent(MUTEX); }
 OP(mutex_destroy)	{ return pthread_mutex_destroy(MUTEX); }
 

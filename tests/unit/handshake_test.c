@@ -61,8 +61,7 @@ static int host_answers(struct exchange *x, const struct party *as)
 	if (r)
 		return r;
 	memset(&x->proof, 0, sizeof(x->proof));
-	r = sivshmem_hs_prove(&x->proof, &x->hello, x->host.clear.eh, 77, epoch,
-			      &x->host_body, as->secret);
+	r = party_prove(as, &x->proof, &x->hello, x->host.clear.eh, 77, epoch, &x->host_body);
 	if (r)
 		return r;
 	return sivshmem_hs_host_finish(&x->host_end, &x->host, &x->host_body);
@@ -469,30 +468,30 @@ static void the_monitor_proves_once(void)
 
 	CHECK(!through_auth(&x));
 	body = x.host_body;
-	CHECK(sivshmem_hs_prove(&x.proof, &x.hello, x.host.clear.eh, 77, epoch, &body,
-				host_party.secret) == -EPROTO);
+	CHECK(party_prove(&host_party, &x.proof, &x.hello, x.host.clear.eh, 77, epoch,
+			  &body) == -EPROTO);
 	CHECK(sivshmem_hs_proven(&x.proof, &x.auth_body));
 	CHECK(!sivshmem_hs_proven(&x.proof, &x.auth_body));
-	CHECK(sivshmem_hs_prove(&x.proof, &x.hello, x.host.clear.eh, 77, epoch, &body,
-				host_party.secret) == -EPROTO);
+	CHECK(party_prove(&host_party, &x.proof, &x.hello, x.host.clear.eh, 77, epoch,
+			  &body) == -EPROTO);
 	/* an answer to one HOST is none to that of another session */
 	memset(&other.proof, 0, sizeof(other.proof));
 	CHECK(!sivshmem_hs_proven(&other.proof, &x.auth_body));
 	memset(&other.proof, 0, sizeof(other.proof));
-	CHECK(!sivshmem_hs_prove(&other.proof, &x.hello, x.host.clear.eh, 78, epoch,
-				 &body, host_party.secret));
+	CHECK(!party_prove(&host_party, &other.proof, &x.hello, x.host.clear.eh, 78, epoch,
+			   &body));
 	CHECK(!sivshmem_hs_proven(&other.proof, &x.auth_body));
 	/* nor to one that the service never saw, with an older clock say */
 	memset(&other.proof, 0, sizeof(other.proof));
 	body.host_time--;
-	CHECK(!sivshmem_hs_prove(&other.proof, &x.hello, x.host.clear.eh, 77, epoch,
-				 &body, host_party.secret));
+	CHECK(!party_prove(&host_party, &other.proof, &x.hello, x.host.clear.eh, 77, epoch,
+			   &body));
 	CHECK(!sivshmem_hs_proven(&other.proof, &x.auth_body));
 	/* it signs nothing but answers to a HELLO */
 	memset(&other.proof, 0, sizeof(other.proof));
 	x.hello.hdr.type = SIVP_AUTH;
-	CHECK(sivshmem_hs_prove(&other.proof, &x.hello, x.host.clear.eh, 77, epoch,
-				&body, host_party.secret) == -EPROTO);
+	CHECK(party_prove(&host_party, &other.proof, &x.hello, x.host.clear.eh, 77, epoch,
+			  &body) == -EPROTO);
 }
 
 static void binder_and_session_must_match(void)

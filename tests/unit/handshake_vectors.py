@@ -94,10 +94,17 @@ body = struct.pack("<IIIIQQ32s", 0, 1000, 1001, 42, 77, 123456789, b"vm1") + bin
 ready = header(4, 112) + seal(to_client, 0, header(4, 112), body)
 record = header(5, 21) + seal(to_host, 0, header(5, 21), b"hello")
 
-print("/* SPDX-License-Identifier: MIT */\n/* Printed by handshake_vectors.py. */")
-for name, value in (("hello", hello), ("host", host_message), ("auth", auth), ("ready", ready),
-                    ("to_client", to_client), ("to_host", to_host), ("binder", binder),
-                    ("root_cert", root_cert), ("service_cert", service_cert),
-                    ("record", record)):
-    lines = textwrap.wrap(value.hex(), 88)
-    print(f"static const char vector_{name}[] =\n\t" + "\n\t".join(f'"{x}"' for x in lines) + ";")
+
+def show(script, vectors):
+    print(f"/* SPDX-License-Identifier: MIT */\n/* Printed by {script}. */")
+    for name, value in vectors:
+        lines = textwrap.wrap(value.hex(), 88)
+        print(f"static const char vector_{name}[] =\n\t"
+              + "\n\t".join(f'"{x}"' for x in lines) + ";")
+
+
+if __name__ == "__main__":
+    show("handshake_vectors.py",
+         (("hello", hello), ("host", host_message), ("auth", auth), ("ready", ready),
+          ("to_client", to_client), ("to_host", to_host), ("binder", binder),
+          ("root_cert", root_cert), ("service_cert", service_cert), ("record", record)))

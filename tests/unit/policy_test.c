@@ -164,18 +164,21 @@ static void links_by_writers_and_readers(void)
 	CHECK(policy->links[0].writers == 1 && policy->links[0].readers == 3);
 	CHECK(policy->links[1].writers == 3 && policy->links[1].readers == 3);
 	CHECK(policy->links[2].writers == 0 && policy->links[2].readers == 2);
-	/* 3M + 2M; the least; a power of two, to which the wake table comes */
+	/* 3M + 2M; the least; a power of two, to which a wake table would come */
 	CHECK(policy->links[0].memory == 8 << 20);
 	CHECK(policy->links[1].memory == 2 << 20);
-	CHECK(policy->links[2].memory == 8 << 20);
-	CHECK(policy->links[2].usable == (8 << 20) - sizeof(struct sivwake_slot));
-	CHECK(policy->links[0].usable == (8 << 20) - 2 * sizeof(struct sivwake_slot));
-	CHECK(policy->links[0].position[0] == (SIVRING_ID_LINK | 1));
-	CHECK(policy->links[0].position[1] == (SIVRING_ID_LINK | 2));
+	CHECK(policy->links[1].usable == (2 << 20) - 2 * sizeof(struct sivwake_slot));
+	/* where somebody may only read, it is in a memory of its own */
+	CHECK(policy->links[0].split && !policy->links[1].split && policy->links[2].split);
+	CHECK(policy->links[2].memory == 4 << 20);
+	CHECK(policy->links[2].usable == 4 << 20);
+	CHECK(policy->links[0].usable == 8 << 20);
+	CHECK(policy->links[0].position[0] == (SIVRING_ID_BELL | 1));
+	CHECK(policy->links[0].position[1] == (SIVRING_ID_BELL | 2));
 	CHECK(policy->links[1].position[0] == (SIVRING_ID_LINK | 3));
 	CHECK(policy->links[1].position[1] == (SIVRING_ID_LINK | 4));
 	CHECK(policy->links[2].position[0] == 0);
-	CHECK(policy->links[2].position[1] == (SIVRING_ID_LINK | 5));
+	CHECK(policy->links[2].position[1] == (SIVRING_ID_BELL | 5));
 }
 
 static void paths(void)
@@ -377,7 +380,7 @@ static void counts(void)
 	CHECK(!load(big(64, 64)));
 	CHECK(policy->vm_count == 64 && policy->link_count == 64);
 	CHECK(policy->links[63].writers == 1ull << 63 && policy->links[63].position[63]);
-	CHECK(policy->links[63].position[0] == (SIVRING_ID_LINK | 127));
+	CHECK(policy->links[63].position[0] == (SIVRING_ID_BELL | 127));
 	CHECK(refused(big(65, 1), "67: more than 64 VMs, got '65'"));
 	CHECK(refused(big(64, 65),
 		"134: more than 64 links, got 'c64' for another set of VMs; let channels share sets of writers and readers"));

@@ -118,9 +118,8 @@ static inline bool gave_host(uint64_t id)
 	memset(epoch, 0x33, sizeof(epoch));
 	memset(&peer.proof, 0, sizeof(peer.proof));
 	if (!asked(PRIV_SIGN) || (id && peer.asked.session != id) ||
-	    sivshmem_hs_prove(&peer.proof, &peer.asked.sign.hello, peer.asked.sign.eh,
-			      1000 + peer.asked.session, epoch, &reply.host,
-			      host_party.secret))
+	    party_prove(&host_party, &peer.proof, &peer.asked.sign.hello, peer.asked.sign.eh,
+			1000 + peer.asked.session, epoch, &reply.host))
 		return false;
 	answer(&reply, NULL, 0);
 	return true;

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The daemon's end of the ring against a guest that this test plays. */
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "../../ca-host/ring.h"
 #include "guest_ring.h"
@@ -254,6 +257,46 @@ static void noise(void)
 	CHECK(frames > 0);
 }
 
+static atomic_bool over;
+
+static void *change_length(void *unused)
+{
+	static const uint32_t lengths[] = { 8, SIVRING_PAYLOAD_MAX, 0x7ffffff8, 40, UINT32_MAX };
+	volatile uint32_t *length = (void *)(memory + SIVRING_G2H_OFF);
+
+	for (unsigned int i = 0; !over; i++)
+		*length = lengths[i % 5];
+	return unused;
+}
+
+/* What was checked is what is used, whatever the guest writes in between. */
+static void lengths_that_change_meanwhile(void)
+{
+	unsigned int wrong = 0, frames = 0, refused = 0;
+	time_t end = time(NULL) + 10;
+	pthread_t guest;
+
+	up();
+	page->g2h_tail = SIVRING_SIZE;
+	over = false;
+	CHECK(!pthread_create(&guest, NULL, change_length, NULL));
+	/* the moment is short: many tries hit it, if it is there */
+	while ((frames < 4000000 || refused < 4000000) && time(NULL) < end) {
+		int r;
+
+		ring.g2h_head = 0;
+		r = wring_receive(&ring, &got);
+		frames += r == 1;
+		refused += r == -EPROTO;
+		wrong += r == 1 && (got.header.length > SIVRING_PAYLOAD_MAX ||
+			ring.g2h_head != sizeof(got.header) + ((got.header.length + 7) & ~7u));
+	}
+	over = true;
+	pthread_join(guest, NULL);
+	/* both say that the guest did run meanwhile */
+	CHECK(!wrong && frames >= 1000 && refused >= 1000);
+}
+
 int main(void)
 {
 	RUN(epochs);
@@ -269,5 +312,6 @@ int main(void)
 	RUN(bad_guest_head);
 	RUN(sent_frames_are_padded);
 	RUN(noise);
+	RUN(lengths_that_change_meanwhile);
 	return test_failures != 0;
 }

@@ -12,6 +12,7 @@
 
 #include "../../ca-host/alloc.h"
 #include "../../ca-host/monitor.h"
+#include "../../ca-host/wipe.h"
 
 #define RO	SIVSHMEM_RIGHT_READ
 #define RW	(SIVSHMEM_RIGHT_READ | SIVSHMEM_RIGHT_WRITE)
@@ -27,10 +28,13 @@ static const char text[] =
 	"    { service = \"reader\"; rights = \"ro\"; },\n"
 	"    { service = \"writer\"; rights = \"rw\"; },\n"
 	"    { service = \"sizer\"; rights = \"rw,resize\"; } ); },\n"
+	"  { name = \"big\"; quota = \"31M\"; members = (\n"
+	"    { service = \"maker\"; rights = \"rw,create\"; },\n"
+	"    { service = \"sizer\"; rights = \"rw,resize\"; } ); },\n"
 	"  { name = \"l\"; quota = \"64K\"; members = (\n"
 	"    { service = \"here\"; rights = \"rw,create\"; } ); } );\n";
 
-static struct policy_channel *channel, *local;
+static struct policy_channel *channel, *big, *local;
 static unsigned char *memory;		/* of the link, as a VM sees it */
 static const char *reason;
 static bool created;
@@ -259,6 +263,60 @@ static void local_objects_are_memfds(void)
 	CHECK(!store_first(local));
 }
 
+/* How often it is asked, until it is done. */
+static int resize_on(struct grant *g, uint64_t size)
+{
+	int times = 1;
+
+	for (; resize(g, size) == STORE_LATER; times++)
+		wipe_tick();
+	return times;
+}
+
+static void large_ones_go_in_slices(void)
+{
+	struct session *m = session("maker"), *w = session("sizer");
+	uint64_t all = 15 * WIPE_SLICE;
+	struct grant *g, *h;
+
+	/* a VM wrote to what was free */
+	memset(memory, 0xa5, 2 * all);
+	CHECK(!open_in(big, m, "s", SIVP_O_CREAT, RW, &g) && !open_in(big, w, "s", 0, RW, &h));
+	CHECK(resize(g, all) == STORE_LATER && !g->object->size && !reason);
+	/* nobody else's before it is over, by its end or by its being given up */
+	CHECK(resize(h, P) == STORE_LATER && !g->object->size);
+	CHECK(resize_on(g, all) == 14 && g->object->size == all && is_zero(g->object, 0, all));
+	fill(g->object, all);
+	CHECK(resize(g, WIPE_SLICE) == STORE_LATER && resize(h, 2 * all) == STORE_LATER);
+	store_forget_resize(m->domain);
+	CHECK(resize_on(h, 2 * all) == 15 && is_zero(g->object, all, 2 * all));
+	/* another size than the one that it was at */
+	fill(g->object, 2 * all);
+	CHECK(resize(g, 2 * WIPE_SLICE) == STORE_LATER && resize_on(g, WIPE_SLICE) == 29);
+	CHECK(g->object->size == WIPE_SLICE && *byte(g->object, WIPE_SLICE - 1) == 0xa5);
+	CHECK(resize_on(g, 2 * all) == 29 && is_zero(g->object, WIPE_SLICE, 2 * all));
+	fill(g->object, 2 * all);
+	session_destroy(w);
+	/* its memory is free when it is zero, and who needs that waits */
+	CHECK(!store_unlink(m, big, "s", &reason));
+	CHECK(!open_in(big, m, "t", SIVP_O_CREAT, RW, &h));
+	store_release(g);
+	CHECK(wipe_pending(0) && !wipe_deadline() && resize_on(h, 2 * all) > 30);
+	CHECK(!wipe_pending(0) && wipe_deadline() < 0 && is_zero(h->object, 0, 2 * all));
+	/* O_TRUNC, too */
+	fill(h->object, 2 * all);
+	CHECK(open_in(big, m, "t", SIVP_O_TRUNC, RW, &g) == STORE_LATER && !g && h->object->size);
+	while (open_in(big, m, "t", SIVP_O_TRUNC, RW, &g) == STORE_LATER)
+		;
+	CHECK(g && !h->object->size && *byte(h->object, 0) == 0);
+	CHECK(!store_unlink(m, big, "t", &reason));
+	session_destroy(m);
+	CHECK(!monitor.domains[0].resizing && !monitor.domains[1].resizing);
+	while (!wipe_deadline())
+		wipe_tick();
+	CHECK(pages_free(monitor.links[0].pages) == monitor.policy->links[0].memory);
+}
+
 static int start(void)
 {
 	char file[] = "/tmp/sivshmem-store-test.XXXXXX";
@@ -279,7 +337,8 @@ static int start(void)
 		      monitor.links[0].memory, 0);
 	monitor.fd_end = 1024;
 	channel = &monitor.policy->channels[0];
-	local = &monitor.policy->channels[1];
+	big = &monitor.policy->channels[1];
+	local = &monitor.policy->channels[2];
 	return memory == MAP_FAILED ? -1 : 0;
 }
 
@@ -296,5 +355,6 @@ int main(void)
 	RUN(objects_never_share_pages);
 	RUN(sessions_have_a_limit);
 	RUN(local_objects_are_memfds);
+	RUN(large_ones_go_in_slices);
 	return test_failures != 0;
 }

@@ -20,7 +20,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 KERNELS = os.path.abspath(os.environ.get("SIVSHMEM_KERNELS") or os.path.join(TOP, "build/kernels"))
 HEAD = struct.Struct("<IIc3x")              # as in keeper.py
-BOOT = 90                                   # s: several guests may boot on one slow core
+BOOT = int(os.environ.get("SIVSHMEM_BOOT", "90"))  # s: several guests may boot on one slow core
 DEFAULTS = {"dir": "", "kernel": os.environ.get("KERNEL") or "6.1", "module": "", "no-load": False,
             "files": "", "mem": "1024", "bound": "900", "owner": "", "user": "", "env": [],
             "timeout": "60"}
