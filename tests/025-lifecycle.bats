@@ -1,0 +1,253 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# Certificates over their life: renewed, revoked, of a fleet's hosts, keys under
+# passphrases; and a daemon whose key changes while its services go on.
+
+load helpers
+
+setup() {
+	D=$(mktemp -d "${TMPDIR:-/tmp}/sivshmem-life.XXXXXX")
+	cd "$D" || return
+	policy() {
+		cat <<-'P'
+		version = 1;
+		services = ( { name = "t/maker"; vm = "host"; }, { name = "t/peer"; vm = "host"; } );
+		channels = ( { name = "main"; quota = "1M"; members = (
+		      { service = "t/maker"; rights = "rw,create"; },
+		      { service = "t/peer"; rights = "rw"; } ); } );
+		P
+	}
+	policy | ca_scratch "$D"
+	printf 'transport unix:%s/run/local.sock\nmap /* main\n' "$D" >map
+	echo 'correct horse' >pass
+	echo 'other words' >other
+	chmod 600 pass other
+}
+teardown() { stop_cad "$D"; rm -rf "$D"; }
+
+ca() { sivshmem-ca --dir "$D/ca" "$@"; }
+serial() { ca show "$1" --json | jq -r '.chain[0].serial'; }
+state() { ca show "$1" --json | jq -r '.state'; }
+prog() { # prog BUNDLE COMMAND...
+	SIVSHMEM_MAP=$D/map SIVSHMEM_IDENTITY=$D/$1 LD_PRELOAD=$BUILD/libsivshmem-shim.so \
+		timeout 40 "$BUILD/tools/shmtool" "${@:2}" 3>&-
+}
+said() { grep -q "$1" "$D/cad.log"; }
+
+@test "life: renew gives a new certificate in one step, to the same key or a new one" {
+	ca issue t/maker --out id --vm host --uid 65534 >/dev/null
+	local old key
+	old=$(serial id) key=$(cat id/service.key)
+	run_x ca renew id --days 30
+	has "renewed t/maker in id"
+	has "was $old"
+	[ "$(serial id)" != "$old" ]
+	[ "$(cat id/service.key)" = "$key" ]
+	# what it was bound to it is bound to
+	run_x ca show id
+	has "65534"
+	[ "$(id -u)" -ne 0 ] || [ "$(stat -c %u id/service.cert)" = 65534 ]
+	run_x ca renew id --new-key
+	[ "$(cat id/service.key)" != "$key" ]
+	[ "$(stat -c %a id/service.key)" = 600 ]
+	run_x ca show id
+	has "verified    yes"
+	[ "$(find . -maxdepth 1 -name 'id*' | wc -l)" -eq 1 ]
+	run_x ca list
+	[ "$(grep -c t/maker <<<"$output")" -eq 3 ]
+}
+
+@test "life: renew refuses what is not this CA's, and leaves it as it was" {
+	sivshmem-ca --dir other-ca init --host testhost >/dev/null
+	sivshmem-ca --dir other-ca issue t/maker --out foreign >/dev/null
+	local before
+	before=$(cat foreign/*)
+	run_x 1 ca renew foreign
+	has "foreign: is of another CA; renew it there"
+	[ "$(cat foreign/*)" = "$before" ]
+	run_x 3 ca renew nowhere
+	has "nowhere"
+	run_x 2 ca renew
+	run_x 2 ca renew id --days 0
+	has "--days is 1 to"
+	# its owner wrote another service's name into it
+	ca issue t/maker --out id >/dev/null
+	ca issue t/peer --out peer >/dev/null
+	sivshmem-ca --dir other-ca issue t/peer --out forged >/dev/null
+	cp forged/service.cert id/
+	run_x 1 ca renew id
+	has "id: is of another CA"
+	cp "ca/issued/$(serial peer).cert" ca/issued/"$(serial forged)".cert
+	run_x 1 ca renew id
+	has "is not the certificate that this CA issued"
+	# and a revoked one does not come back with the same key
+	run_x ca revoke "$(serial peer)" --run-dir none
+	run_x 1 ca renew peer
+	has "peer: was revoked; give it a new key by --new-key"
+	run_x ca renew peer --new-key
+}
+
+@test "life: renew --revoke shuts the old certificate out of a running daemon" {
+	ca issue t/maker --out id >/dev/null
+	cp -r id stolen
+	start_cad "$D"
+	run_x prog stolen open /a rwcx , truncate 100
+	run_x ca renew id --new-key --revoke --run-dir "$D/run"
+	has "revoked"
+	wait_for 5 said 'revocation list: epoch 1, 1 serials'
+	run_x prog stolen fails EACCES open /a rw
+	run_x prog id open /a rw
+	run_x ca list
+	has "revoked"
+}
+
+@test "life: the host's key changes, and programs go on" {
+	ca issue t/maker --out id >/dev/null
+	ca issue t/peer --out peer >/dev/null
+	start_cad "$D"
+	prog id open /a rwcx , truncate 100 , map rw , write 0 one , wait 8 two 20 , \
+		open /b rwcx , truncate 100 >"$D/out" 2>&1 &
+	local pid=$! before
+	before=$(serial ca/host.cert)
+	wait_for 10 prog peer open /a rw
+	run_x ca rotate-host --run-dir "$D/run"
+	has "host 'testhost' has a new key"
+	wait_for 5 said 'host certificate: serial'
+	[ "$(serial ca/host.cert)" != "$before" ]
+	# a new session by the new key, with memory of an old one; and the old one opens more
+	run_x prog peer open /a rw , map rw , read 0 3 , write 8 two
+	has "read one"
+	wait $pid
+	run_x prog peer open /b rw
+	# the old key is of no use to anybody who has kept it: the log says where each begins
+	run_x ca audit verify --audit "$D/audit.jsonl"
+	has "whole"
+	grep -q '"event":"host-key"' "$D/audit.jsonl"
+	sivshmem-ca --dir "$D/ca" status --run-dir "$D/run" >/dev/null
+}
+
+@test "life: a host key that does not fit its certificate is not taken" {
+	ca issue t/maker --out id >/dev/null
+	start_cad "$D"
+	cp ca/host.key old.key
+	run_x ca rotate-host --run-dir "$D/none"
+	has "reads"
+	cp old.key ca/host.key
+	run_x ca reload --run-dir "$D/run"
+	wait_for 5 said "host.key: does not belong to host.cert; the host's certificate stays what it was"
+	run_x prog id open /a rwcx , unlink /a
+}
+
+@test "life: a fleet: the root at home, an intermediate on each host" {
+	run_x ca intermediate ecu7 --out ecu7
+	has "intermediate of host 'ecu7' in ecu7"
+	[ ! -e ecu7/root.key ]
+	policy >ecu7/policy.conf
+	run_x sivshmem-ca --dir ecu7 issue t/maker --out id
+	run_x sivshmem-ca --dir ecu7 show id
+	has "intermediate/ecu7"
+	has "verified    yes"
+	# it can not make another, nor a bundle for another host
+	run_x 1 sivshmem-ca --dir ecu7 intermediate ecu8 --out ecu8
+	has "only a root makes them"
+	[ ! -e ecu8 ]
+	mv ca home
+	mv ecu7 ca
+	start_cad "$D"
+	run_x prog id open /a rwcx , truncate 100
+	# revoked by the host itself
+	run_x ca revoke "$(serial id)" --run-dir "$D/run"
+	wait_for 5 said 'revocation list: epoch 1, 1 serials'
+	run_x prog id fails EACCES open /a rw
+	# and by the root: its list comes by a file
+	run_x ca issue t/peer --out peer
+	run_x prog peer open /b rw || true
+	run_x sivshmem-ca --dir home revoke "$(ca show ca/intermediate.cert --json | jq -r '.chain[0].serial')" --run-dir "$D/none"
+	run_x ca revoke --from home/revoked.list --run-dir "$D/run"
+	has "epoch 2, 2 serials"
+	wait_for 5 said 'revocation list: epoch 2, 2 serials'
+	run_x prog peer fails EACCES open /c rw
+	has "refused"
+	run_x ca audit verify --audit "$D/audit.jsonl"
+}
+
+@test "life: an intermediate of one host is nothing on another" {
+	ca intermediate ecu7 --out ecu7 >/dev/null
+	policy >ecu7/policy.conf
+	sivshmem-ca --dir ecu7 issue t/maker --out id >/dev/null
+	start_cad "$D"
+	run_x prog id fails EACCES open /a rwcx
+	audit "$D" '.event == "auth"' | grep -q '"result":"refused"'
+}
+
+@test "life: keys under a passphrase" {
+	run_x ca --passphrase-file none passphrase root --new pass
+	has "ca/root.key: sealed under the new passphrase"
+	grep -q 'sivshmem sealed key v1' ca/root.key
+	[ "$(stat -c %a ca/root.key)" = 600 ]
+	run_x 3 ca issue t/maker --out id </dev/null
+	has "--passphrase-file"
+	[ ! -e id ]
+	run_x 1 ca --passphrase-file other issue t/maker --out id
+	has "root.key: wrong passphrase, or the file was altered"
+	run_x ca --passphrase-file pass issue t/maker --out id
+	run_x ca --passphrase-file pass revoke "$(serial id)" --run-dir "$D/none"
+	chmod 644 pass
+	run_x 1 ca --passphrase-file pass issue t/maker --out id2
+	has "pass: a passphrase that group or others can reach; chmod 600 it"
+	chmod 600 pass
+	run_x ca --passphrase-file pass passphrase root --new other
+	run_x ca --passphrase-file other issue t/maker --out id3
+	run_x ca --passphrase-file other passphrase root --remove
+	run_x ca issue t/maker --out id4
+	run_x 2 ca passphrase service
+}
+
+@test "life: the daemon with a host key under a passphrase, over a rotation" {
+	ca issue t/maker --out id >/dev/null
+	ca passphrase host --new pass >/dev/null
+	run timeout 10 sivshmem-cad --ca-dir ca --run-dir "$D/run" --audit "$D/audit.jsonl"
+	[ "$status" -eq 3 ]
+	has "ca/host.key: sealed under a passphrase; give sivshmem-cad --passphrase-file FILE"
+	run timeout 10 sivshmem-cad --ca-dir ca --run-dir "$D/run" --audit "$D/audit.jsonl" \
+		--passphrase-file "$D/other"
+	[ "$status" -eq 3 ]
+	has "wrong passphrase"
+	start_cad "$D" --passphrase-file "$D/pass"
+	run_x prog id open /a rwcx , truncate 100
+	run_x ca --passphrase-file pass rotate-host --run-dir "$D/run"
+	grep -q 'sivshmem sealed key v1' ca/host.key
+	wait_for 10 said 'host certificate: serial'
+	run_x prog id open /a rw
+	# neither key nor passphrase is in the monitor or a worker
+	run_x python3 - "$D" "$(cat "$D/cad.mypid")" <<'P'
+import glob, re, sys
+d, pid = sys.argv[1:]
+parents = {}
+for path in glob.glob("/proc/[0-9]*/stat"):
+    try:
+        text = open(path).read()
+    except OSError:
+        continue
+    parents[int(path.split("/")[2])] = int(text.rsplit(")", 1)[1].split()[1])
+family = [int(pid)] + [p for p, q in parents.items() if q == int(pid)]
+found = []
+for p in family:
+    for line in open(f"/proc/{p}/maps"):
+        m = re.match(r"([0-9a-f]+)-([0-9a-f]+) r", line)
+        if not m or "vsyscall" in line or "vvar" in line:
+            continue
+        lo, hi = (int(x, 16) for x in m.groups())
+        if hi - lo > 64 << 20:
+            continue
+        with open(f"/proc/{p}/mem", "rb") as f:
+            try:
+                f.seek(lo)
+                if b"correct horse" in f.read(hi - lo):
+                    found.append(p)
+            except OSError:
+                pass
+print("processes", len(family), "with the passphrase", len(found))
+P
+	has "with the passphrase 0"
+}

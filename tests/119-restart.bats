@@ -1,0 +1,183 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# The monitor ends, by SIGKILL and otherwise, and the next one goes on: local
+# mode. Who holds its files meanwhile is --hold, and a stand-in for systemd.
+
+load helpers
+load snare
+
+setup_file() {
+	D=$(mktemp -d "${TMPDIR:-/tmp}/sivshmem-restart.XXXXXX")
+	export D
+	ca_scratch "$D" <<'P'
+version = 1;
+vms = ( { name = "v"; }, { name = "w"; } );
+services = ( { name = "t/maker"; vm = "host"; }, { name = "t/peer"; vm = "host"; },
+	{ name = "t/v"; vm = "v"; }, { name = "t/w"; vm = "w"; } );
+channels = ( { name = "main"; quota = "1M"; objects = 100; members = (
+    { service = "t/maker"; rights = "rw,create"; },
+    { service = "t/peer"; rights = "rw,create"; } ); },
+	{ name = "link"; quota = "1M"; members = (
+    { service = "t/v"; rights = "rw,create"; }, { service = "t/w"; rights = "rw"; } ); } );
+P
+	# the same, and one of the VMs may only read: its memory is a file
+	sed '/"t\/w"; rights/s/"rw"/"ro"/' "$D/ca/policy.conf" >"$D/split.conf"
+	mkdir "$D/id"
+	local s
+	for s in maker peer; do
+		sivshmem-ca --dir "$D/ca" issue t/$s --out "$D/id/$s" >/dev/null 2>&1
+	done
+	printf 'transport unix:%s/run/local.sock\nmap /m-* main\n' "$D" >"$D/map"
+}
+teardown() {
+	stop_holder
+	[ -n "${BATS_TEST_COMPLETED:-}" ] || tail -n 15 "$D/audit.jsonl" "$D/cad.log"
+}
+teardown_file() { rm -rf "$D"; }
+
+# start_holder COMMAND...: the daemon under it
+start_holder() {
+	: >"$D/cad.log"
+	"$@" --policy "${POLICY:-$D/ca/policy.conf}" --ca-dir "$D/ca" --run-dir "$D/run" --audit "$D/audit.jsonl" \
+		>"$D/cad.log" 2>&1 3>&- &
+	echo $! >"$D/holder"
+	wait_for 10 grep -q 'sivshmem-cad: ready' "$D/cad.log"
+}
+stop_holder() {
+	[ -f "$D/holder" ] || return 0
+	kill "$(cat "$D/holder")" 2>/dev/null || true
+	wait_for 10 not_running "$(cat "$D/holder")"
+	rm -f "$D/holder"
+}
+monitor() { cat "$D/run/sivshmem-cad.pid"; }
+starts() { grep -c 'sivshmem-cad: ready' "$D/cad.log"; }
+# next_monitor SIGNAL: end the monitor by it; $took ms later the next one is ready
+next_monitor() {
+	local was began
+	was=$(starts)
+	began=$(date +%s%3N)
+	kill "-$1" "$(monitor)"
+	wait_for 10 eval '[ "$(starts)" -gt '"$was"' ]'
+	took=$(($(date +%s%3N) - began))
+	echo "# ready again after $took ms"
+}
+as() {
+	local service=$1
+	shift
+	timeout -k 5 50 env LD_PRELOAD="$SHIM" \
+		SIVSHMEM_MAP="$D/map" SIVSHMEM_IDENTITY="$D/id/$service" "$@" 3>&-
+}
+a() { as maker shmtool "$@"; }
+b() { as peer shmtool "$@"; }
+status() { sivshmem-ca --dir "$D/ca" status --run-dir "$D/run" --json; }
+
+goes_on() { # SIGNAL
+	a open /m-x rwcx , truncate 5000 , map rw 4096 , write 0 one , wait 8 k 30 , read 0 3 , \
+		open /m-y rwcx , truncate 100 , stat >"$BATS_TEST_TMPDIR/a" 2>&1 &
+	local p=$!
+	run_x b waitopen /m-x rw 10 , map rw 4096 , wait 0 one 10
+	next_monitor "$1"
+	[ "$took" -lt 1000 ]
+	run_x b open /m-x rw , stat , map rw 4096 , read 0 3 , write 0 two , write 8 k
+	has "size 5000 regular"
+	has "read one"
+	wait "$p" || { cat "$BATS_TEST_TMPDIR/a"; false; }
+	grep -q 'read two' "$BATS_TEST_TMPDIR/a"
+	grep -q 'size 100 regular' "$BATS_TEST_TMPDIR/a"
+	# quotas count what was there before
+	run_x b open /m-z rwcx , fails ENOSPC truncate 1M , truncate 512K , unlink /m-z
+	run_x a fails EEXIST open /m-x rwcx , unlink /m-x , unlink /m-y
+	run_x b fails ENOENT open /m-x rw
+}
+
+@test "restart: the monitor is killed under --hold, and local programs go on" {
+	POLICY=$D/split.conf start_holder sivshmem-cad --hold
+	local file
+	file=$(find "$D/run/vm/w" -type l -exec readlink {} \;)
+	[ -f "$file" ]
+	goes_on KILL
+	[ -f "$file" ] && [ "$(find "$D/run/vm/w" -type l -exec readlink {} \;)" = "$file" ]
+	[ -n "$(audit "$D" '.event == "taken-over"')" ]
+}
+
+@test "restart: a planned end of the monitor is the same" {
+	start_holder sivshmem-cad --hold
+	goes_on TERM
+}
+
+@test "restart: who connects while there is no monitor waits for the next" {
+	start_holder sivshmem-cad --hold
+	run_x a open /m-w rwcx , truncate 100
+	kill -STOP "$(cat "$D/holder")"
+	kill -9 "$(monitor)"
+	b open /m-w rw , stat >"$BATS_TEST_TMPDIR/b" 2>&1 &
+	local p=$!
+	sleep 1
+	[ ! -s "$BATS_TEST_TMPDIR/b" ]
+	kill -CONT "$(cat "$D/holder")"
+	wait "$p"
+	grep -q 'size 100 regular' "$BATS_TEST_TMPDIR/b"
+	run_x a unlink /m-w
+}
+
+under_systemd() { # OPTION...
+	local run=$BATS_TEST_TMPDIR
+	printf '#!/bin/sh\nexec python3 "%s" "%s" %s -- sivshmem-cad "$@"\n' \
+		"$TOP/tests/attack/fdstore.py" "$run" "$*" >"$run/systemd"
+	chmod +x "$run/systemd"
+	start_holder "$run/systemd"
+}
+
+@test "restart: under systemd's file store it is the same" {
+	under_systemd
+	goes_on KILL
+	goes_on TERM
+}
+
+@test "restart: a state that anybody has altered harms nothing but itself" {
+	under_systemd --alter 150 "${SEED:-$RANDOM}"
+	a open /m-x rwcx , truncate 5000 , open /m-y rwcx , truncate 100 , map rw , wait 8 k 60 &
+	local p=$! holder
+	holder=$(cat "$D/holder")
+	run_x b waitopen /m-y rw 10
+	run_x b open /m-w rwcx , truncate 1 , unlink /m-w
+	kill -USR1 "$holder"
+	wait "$holder"
+	rm "$D/holder"
+	cat "$D/cad.log"
+	grep -q '^150 altered states: ready each time' "$D/cad.log"
+	! grep -E 'Sanitizer|runtime error' "$D/cad.log"
+	# some are good enough, most are not: both have been met
+	[ -n "$(audit "$D" '.event == "taken-over" and .result == "granted"')" ]
+	[ -n "$(audit "$D" '.event == "taken-over" and .result == "refused"')" ]
+	kill "$p" 2>/dev/null || true
+}
+
+@test "restart: the local worker dies at each message of an open, and each open is made" {
+	requires root
+	requires strace
+	SNARE=$BATS_TEST_TMPDIR/strace
+	start_holder sivshmem-cad --hold
+	a open /m-k rwcx , truncate 4096 , map rw , write 0 kept , wait 8 k 100 , read 16 4 \
+		>"$BATS_TEST_TMPDIR/a" 2>&1 &
+	local p=$! call n began caught=0 before
+	run_x b waitopen /m-k rw 10 , map rw , wait 0 kept 10
+	before=$(kills host "$D")
+	for call in "${SNARE_CALLS[@]}"; do
+		for n in 1 2 3 4 5 6 7 8 9 10; do
+			snare host "$call" "$n"
+			began=$(date +%s%3N)
+			run_x b open "/m-$call$n" rwc , truncate 4096 , map rw , write 0 x , unlink "/m-$call$n"
+			[ $(($(date +%s%3N) - began)) -lt 1500 ]
+			snared host || break
+			caught=$((caught + 1))
+		done
+	done
+	echo "# $caught deaths"
+	[ "$caught" -ge 10 ]
+	[ "$(($(kills host "$D") - before))" -eq "$caught" ]
+	run_x b open /m-k rw , map rw , read 0 4 , write 16 back , write 8 k , unlink /m-k
+	wait "$p" || { cat "$BATS_TEST_TMPDIR/a"; false; }
+	grep -q 'read back' "$BATS_TEST_TMPDIR/a"
+	run_x sivshmem-ca --dir "$D/ca" audit verify "$D/audit.jsonl"
+}
