@@ -190,10 +190,10 @@ static json_t *begin(const char *event)
 	return line;
 }
 
-static void put_lost(json_t *line)
+static void put_count(json_t *line, const char *key, uint64_t count)
 {
-	if (lost)
-		json_object_set_new(line, "lost", json_integer((json_int_t)lost));
+	if (count)
+		json_object_set_new(line, key, json_integer((json_int_t)count));
 }
 
 /* --- what proves it --- */
@@ -413,7 +413,9 @@ void audit_write(const struct audit *a)
 			    json_string(a->refused ? "refused" : "granted"));
 	if (a->reason)
 		json_object_set_new(line, "reason", json_string(a->reason));
-	put_lost(line);
+	put_count(line, "handshakes", a->handshakes);
+	put_count(line, "lines", a->lines);
+	put_count(line, "lost", lost);
 	if (put(line))
 		lost = 0;
 	if (unsigned_lines >= AUDIT_CHECKPOINT_LINES)

@@ -24,6 +24,7 @@
 #include "handover.h"
 #include "hold.h"
 #include "keep.h"
+#include "limits.h"
 #include "monitor.h"
 #include "signer_process.h"
 #include "wipe.h"
@@ -291,12 +292,14 @@ static int first_of(int a, int b)
 
 static int deadline(void)
 {
-	return first_of(wipe_deadline(), first_of(domains_deadline(), audit_deadline()));
+	return first_of(first_of(wipe_deadline(), limits_deadline()),
+			first_of(domains_deadline(), audit_deadline()));
 }
 
 static void tick(void)
 {
 	domains_tick();
+	limits_tick();
 	audit_tick();
 	wipe_tick();
 }
@@ -340,6 +343,7 @@ int main(int argc, char **argv)
 	start_signals();
 	check(store_start(), "the store");
 	check(domains_start(), "the domains");
+	check(limits_start(), "the limits");
 	keep_read();
 	check(hub_start(), "the devices");
 	check(local_start(), "the local socket");
@@ -354,6 +358,7 @@ int main(int argc, char **argv)
 		local_stop();
 		status_stop();
 	}
+	limits_stop();
 	audit_stop();
 	return 0;
 }

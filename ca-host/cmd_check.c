@@ -117,6 +117,39 @@ static void print_links(const struct policy *p)
 	putchar('\n');
 }
 
+static const char *limit(uint32_t n, char text[16])
+{
+	return n ? number(n, text) : "-";
+}
+
+static void limits_row(struct ca_table *table, const char *of, const struct policy_limits *l)
+{
+	char bytes[32], objects[16], sessions[16], handshakes[16], lines[16];
+
+	ca_table_row(table, of, l->bytes ? ca_size_text(l->bytes, bytes) : "-",
+		     limit(l->objects, objects), limit(l->sessions, sessions),
+		     limit(l->handshakes, handshakes), limit(l->log, lines));
+}
+
+/* A VM always has some; a service only what the policy says. */
+static void print_limits(const struct policy *p)
+{
+	static const struct policy_limits none;
+	struct ca_table table = { .columns = 6 };
+
+	ca_table_row(&table, "LIMITS OF", "BYTES", "OBJECTS", "SESSIONS", "HANDSHAKES/S",
+		     "LOG LINES/S");
+	for (uint32_t i = 0; i < p->vm_count; i++)
+		limits_row(&table, p->vms[i].name, &p->vms[i].limits);
+	limits_row(&table, POLICY_HOST_VM, &p->limits);
+	for (uint32_t i = 0; i < p->service_count; i++) {
+		if (memcmp(&p->services[i].limits, &none, sizeof(none)))
+			limits_row(&table, p->services[i].name, &p->services[i].limits);
+	}
+	ca_table_print(&table, "");
+	putchar('\n');
+}
+
 static uint64_t total_memory(const struct policy *p)
 {
 	uint64_t total = 0;
@@ -138,6 +171,8 @@ static void print_policy(const struct policy *p, const char *path)
 		print_channels(p);
 	if (p->link_count)
 		print_links(p);
+	if (p->service_count)
+		print_limits(p);
 	printf("%s: good: VMs %u, services %u, channels %u, links %u with %s\n", path,
 	       p->vm_count, p->service_count, p->channel_count, p->link_count,
 	       ca_size_text(total_memory(p), total));
@@ -161,13 +196,26 @@ static json_t *uid_json(bool any, uint32_t uid)
 	return any ? json_null() : json_integer(uid);
 }
 
+static json_t *limit_json(uint64_t n)
+{
+	return n ? json_integer((json_int_t)n) : json_null();
+}
+
+static json_t *limits_json(const struct policy_limits *l)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "bytes", limit_json(l->bytes),
+		"objects", limit_json(l->objects), "sessions", limit_json(l->sessions),
+		"handshakes", limit_json(l->handshakes), "log", limit_json(l->log));
+}
+
 static json_t *vms_json(const struct policy *p)
 {
 	json_t *list = json_array();
 
 	for (uint32_t i = 0; i < p->vm_count; i++)
-		json_array_append_new(list, json_pack("{s:s, s:o}", "name", p->vms[i].name,
-			"uid", uid_json(p->vms[i].any_uid, p->vms[i].uid)));
+		json_array_append_new(list, json_pack("{s:s, s:o, s:o}", "name", p->vms[i].name,
+			"uid", uid_json(p->vms[i].any_uid, p->vms[i].uid),
+			"limits", limits_json(&p->vms[i].limits)));
 	return list;
 }
 
@@ -178,8 +226,9 @@ static json_t *services_json(const struct policy *p)
 	for (uint32_t i = 0; i < p->service_count; i++) {
 		const struct policy_service *s = &p->services[i];
 
-		json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "name", s->name,
-			"vm", vm_name(p, s), "uid", uid_json(s->any_uid, s->uid)));
+		json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:o}", "name", s->name,
+			"vm", vm_name(p, s), "uid", uid_json(s->any_uid, s->uid),
+			"limits", limits_json(&s->limits)));
 	}
 	return list;
 }
@@ -227,8 +276,9 @@ static json_t *links_json(const struct policy *p)
 
 static int print_json(const struct policy *p)
 {
-	return ca_json_print(json_pack("{s:o, s:o, s:o, s:o, s:o}",
+	return ca_json_print(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}",
 		"host", p->host[0] ? json_string(p->host) : json_null(),
+		"limits", limits_json(&p->limits),
 		"vms", vms_json(p), "services", services_json(p),
 		"channels", channels_json(p), "links", links_json(p)));
 }

@@ -28,6 +28,7 @@ static const char example[] =
 	"#  { name = \"ivi\"; }\n"
 	");\n"
 	"\n"
+	"# What a VM or a service may use goes into it: limits = { bytes = \"8M\"; sessions = 50; };\n"
 	"# Services: vm is one of the above or \"host\"; uid: the process's (any, if left out).\n"
 	"services = (\n"
 	"#  { name = \"cluster/gauges\"; vm = \"cluster\"; uid = 1000; },\n"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Processes of this host: the socket that they connect to, the memfds that they get. */
 #include "keep.h"
+#include "limits.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -78,7 +79,8 @@ static bool has_share(const struct domain *d, uid_t uid)
 
 	LIST_FOREACH(s, &d->sessions, node)
 		own += s->who.uid == uid;
-	return own < MONITOR_SESSIONS_MAX - d->session_count;
+	return d->session_count < limits_of(d)->sessions &&
+	       own < limits_of(d)->sessions - d->session_count;
 }
 
 static void connected(int fd)
@@ -100,7 +102,7 @@ static void connected(int fd)
 	describe(&who, peer.pid);
 	s = has_share(d, peer.uid) ? session_create(d, ++last_id, &who, fd) : NULL;
 	if (!s) {
-		audit_write(&(struct audit){ .event = "protocol", .domain = d,
+		limits_log(&(struct audit){ .event = "protocol", .domain = d,
 			.refused = true, .reason = "too many sessions" });
 		close(fd);
 		return;

@@ -77,6 +77,7 @@ struct object {
 	const struct policy_channel *channel;
 	char name[SIVP_NAME_LEN];
 	char creator[SIVP_NAME_LEN];	/* the service */
+	const struct policy_service *maker;	/* it, or NULL: not in this policy */
 	uint64_t id, generation, size, change;
 	uint64_t pages;			/* that it holds */
 	struct domain *resizer;		/* whose resize goes on: to this, from here to there */
@@ -267,6 +268,7 @@ struct audit {
 	const char *reason;
 	const char *subject;		/* claimed, when there is no service yet */
 	uint64_t serial;
+	uint64_t handshakes, lines;	/* that there were too many of */
 };
 int audit_start(const char *path);
 void audit_reopen(void);	/* the file may have been moved away */

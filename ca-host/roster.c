@@ -13,6 +13,7 @@
 
 #include "../shim/lib/join.h"
 #include "host_sign.h"
+#include "limits.h"
 
 #define PRESENT_MAX	64		/* of an object */
 #define GONE_MAX	32
@@ -336,7 +337,7 @@ static int do_join(struct grant *g, const struct priv_request *q, struct priv_re
 	int r = roster_join(g, &q->member.join, &reply->attest, &reason);
 
 	if (!r || reason)
-		audit_write(&(struct audit){ .event = "join", .session = g->session,
+		limits_log(&(struct audit){ .event = "join", .session = g->session,
 			.channel = g->object->channel->name, .object = g->object->name,
 			.rights = g->rights, .refused = r != 0, .reason = reason });
 	return r;

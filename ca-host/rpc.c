@@ -11,6 +11,7 @@
 #include "../shim/lib/handshake.h"
 #include "host_sign.h"
 #include "keep.h"
+#include "limits.h"
 
 static _Alignas(struct priv_reply) uint8_t buffer[PRIV_REPLY_MAX];
 static struct priv_reply *const reply = (struct priv_reply *)buffer;
@@ -42,6 +43,8 @@ static int do_session(struct domain *d, const struct priv_request *q)
 	/* its grants are gone: the guest must not go on with their pages */
 	if (!s && q->session_open.again)
 		return ESTALE;
+	if (!s && d->session_count >= limits_of(d)->sessions)
+		return EMFILE;
 	if (!s)
 		s = session_create(d, q->session, &q->session_open.who, -1);
 	if (!s)
@@ -106,6 +109,8 @@ static int do_sign(struct session *s, const struct priv_request *q)
 {
 	struct sivp_host_body *body = &reply->host;
 
+	if (!limits_handshake(s->domain))
+		return EAGAIN;
 	body->host_time = time(NULL);
 	body->crl_epoch = revoke_epoch();
 	body->chain = monitor.chain;
@@ -122,9 +127,16 @@ static int do_auth(struct session *s, const struct priv_request *q)
 {
 	const struct policy_service *service = NULL;
 	const char *reason = judge(s, q, &service);
+	int r = service ? limits_session(s, service) : 0;
 	const struct sivp_cert *cert = &q->auth.chain.cert[0];
 	char subject[SIVP_NAME_LEN + 1] = { 0 };
 
+	if (r == EAGAIN)
+		return r;
+	if (r) {
+		reason = "the service has all the sessions that it may have";
+		service = NULL;
+	}
 	memcpy(subject, cert->subject, SIVP_NAME_LEN);
 	s->service = service;
 	if (service) {
@@ -134,7 +146,7 @@ static int do_auth(struct session *s, const struct priv_request *q)
 		s->not_after = sivshmem_chain_not_after(&q->auth.chain, &monitor.root);
 		keep_session(s);
 	}
-	audit_write(&(struct audit){ .event = "auth", .session = s,
+	limits_log(&(struct audit){ .event = "auth", .session = s,
 		.subject = subject, .serial = cert->serial,
 		.refused = reason != NULL, .reason = reason });
 	reply->ready.status = reason ? SIVP_REFUSED : SIVP_OK;
@@ -173,7 +185,7 @@ static void audit_name(const char *event, const struct session *s,
 	/* what POSIX expects to happen is no decision */
 	if (error && !reason)
 		return;
-	audit_write(&(struct audit){ .event = event, .session = s,
+	limits_log(&(struct audit){ .event = event, .session = s,
 		.channel = q->name.channel, .object = q->name.object,
 		.rights = rights, .refused = error != 0, .reason = reason });
 }
@@ -315,7 +327,7 @@ static int do_grant(struct domain *d, const struct priv_request *q)
 	if (q->op == PRIV_RESIZE)
 		r = store_resize(g, q->grant.size, q->grant.grow_only, &reason);
 	if (r && reason)
-		audit_write(&(struct audit){ .event = "resize", .session = g->session,
+		limits_log(&(struct audit){ .event = "resize", .session = g->session,
 			.channel = g->object->channel->name, .object = g->object->name,
 			.rights = g->rights, .refused = true, .reason = reason });
 	if (!r)
@@ -344,10 +356,17 @@ static int do_lock(struct domain *d, const struct priv_request *q)
 
 static int do_refused(struct domain *d, const struct priv_request *q)
 {
-	audit_write(&(struct audit){ .event = "protocol", .domain = d,
+	limits_log(&(struct audit){ .event = "protocol", .domain = d,
 		.session = domain_session(d, q->session), .refused = true,
 		.reason = why_text(q->refused.why) });
 	return 0;
+}
+
+/* The audit log has a line of each that is granted. */
+static bool is_decision(uint32_t op)
+{
+	return op == PRIV_AUTH || op == PRIV_OPEN || op == PRIV_UNLINK || op == PRIV_RENAME ||
+	       op == PRIV_JOIN;
 }
 
 static int of_session(struct domain *d, const struct priv_request *q)
@@ -362,6 +381,8 @@ static int of_session(struct domain *d, const struct priv_request *q)
 	}
 	if (s->revoked)
 		return EKEYREVOKED;
+	if (is_decision(q->op) && !limits_may_log(s))
+		return EAGAIN;
 	switch (q->op) {
 	case PRIV_SIGN:
 		return do_sign(s, q);

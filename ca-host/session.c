@@ -198,8 +198,8 @@ void wsessions_expire(struct worker *worker)
 /* --- handshake --- */
 
 /* The monitor makes HOST's body, and signs it with what it was told. */
-static bool sign(const struct wsession *s, const struct sivp_host *host,
-		 struct sivp_host_body *body)
+static int sign(const struct wsession *s, const struct sivp_host *host,
+		struct sivp_host_body *body)
 {
 	struct priv_request request = { .op = PRIV_SIGN, .session = s->link.id };
 	const struct priv_reply *reply;
@@ -209,7 +209,7 @@ static bool sign(const struct wsession *s, const struct sivp_host *host,
 	reply = worker_call(&request);
 	if (!reply->error)
 		*body = reply->host;
-	return !reply->error;
+	return reply->error;
 }
 
 /* No user gets more half handshakes than are left for all others. */
@@ -241,9 +241,9 @@ static void take_hello(struct worker *worker, struct wsession *s,
 		refuse(worker, s, PRIV_WHY_VERSION, SIVP_BAD_VERSION);
 	} else if (r) {
 		refuse(worker, s, PRIV_WHY_MALFORMED, SIVP_REFUSED);
-	} else if (!sign(s, &host, &body) ||
+	} else if ((r = sign(s, &host, &body)) ||
 		   sivshmem_hs_host_finish(&s->handshake, &host, &body)) {
-		wsession_abort(worker, s, SIVP_REFUSED);
+		wsession_abort(worker, s, r == EAGAIN ? SIVP_BUSY : SIVP_REFUSED);
 	} else {
 		s->state = STATE_HELLO;
 		if (!s->deadline)

@@ -15,6 +15,7 @@
 
 #include "alloc.h"
 #include "keep.h"
+#include "limits.h"
 #include "wipe.h"
 
 #define GRANT_BUCKETS	4096
@@ -251,6 +252,9 @@ static int resize(struct object *o, uint64_t size, struct domain *by,
 		*reason = "over the channel's quota of bytes";
 		return ENOSPC;
 	}
+	*reason = pages > o->pages ? limits_pages(o, pages - o->pages) : NULL;
+	if (*reason)
+		return ENOSPC;
 	r = resize_memory(o, size, pages, by);
 	if (r == STORE_LATER)
 		return r;
@@ -311,6 +315,7 @@ static struct object *create(const struct session *s, const struct policy_channe
 	o->channel = channel;
 	strlcpy(o->name, name, sizeof(o->name));
 	strlcpy(o->creator, s->service->name, sizeof(o->creator));
+	o->maker = s->service;
 	o->memfd = is_local(channel) ? make_memfd(o) : -1;
 	if (is_local(channel) && o->memfd < 0) {
 		free(o);
@@ -519,9 +524,11 @@ int store_open(struct session *session, const struct policy_channel *channel,
 		return EMFILE;
 	}
 	*created = !o;
-	if (!o && too_many(channel)) {
-		*reason = "over the channel's number of objects";
-		return ENOSPC;
+	if (!o) {
+		*reason = too_many(channel) ? "over the channel's number of objects" :
+					      limits_object(session->service);
+		if (*reason)
+			return ENOSPC;
 	}
 	if (!o)
 		o = create(session, channel, name, mode);
@@ -560,6 +567,7 @@ struct object *store_adopt(const struct object *was, const struct sivring_extent
 	if (!o)
 		return NULL;
 	*o = *was;
+	o->maker = policy_find_service(monitor.policy, o->creator);
 	LIST_INIT(&o->grants);
 	LIST_INIT(&o->locks);
 	o->extents = calloc(was->extent_count + 1, sizeof(*extents));

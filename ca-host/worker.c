@@ -19,18 +19,6 @@
 #define REFUSALS_PER_SECOND	20
 #define REFUSALS_BURST		200
 
-bool wbucket_take(struct wbucket *bucket)
-{
-	int64_t now = sivshmem_now_ms(), cost = 1000 / bucket->rate;
-
-	if (bucket->full_at < now)
-		bucket->full_at = now;
-	if (bucket->full_at + cost > now + cost * bucket->burst)
-		return false;
-	bucket->full_at += cost;
-	return true;
-}
-
 /* --- the monitor --- */
 
 static void send_request(const struct priv_request *request)
@@ -94,7 +82,7 @@ void worker_refused(struct worker *worker, uint64_t session, enum priv_why why)
 {
 	struct priv_request request = { .op = PRIV_REFUSED, .session = session };
 
-	if (!wbucket_take(&worker->refusals))
+	if (!bucket_take(&worker->refusals))
 		return;
 	request.refused.why = why;
 	worker_call(&request);
@@ -194,7 +182,7 @@ int worker_main(int argc, char **argv)
 	signal(SIGTERM, SIG_DFL);
 	if (sodium_init() < 0)
 		errx(3, "libsodium does not start");
-	worker.refusals = (struct wbucket){
+	worker.refusals = (struct bucket){
 		.rate = REFUSALS_PER_SECOND,
 		.burst = REFUSALS_BURST,
 	};

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "../shim/lib/clock.h"
+#include "bucket.h"
 #include "privsep.h"
 
 struct worker;
@@ -24,12 +25,6 @@ struct wcarrier {
 			const struct sivring_extent *extents);
 };
 
-/* `rate` events a second, `burst` at once */
-struct wbucket {
-	uint32_t rate, burst;
-	int64_t full_at;		/* ms */
-};
-
 struct worker {
 	bool local;
 	uint32_t links;
@@ -38,10 +33,8 @@ struct worker {
 	char vm[SIVP_VM_LEN];
 	const struct wcarrier *carrier;
 	struct wsessions *sessions;
-	struct wbucket refusals;
+	struct bucket refusals;
 };
-
-bool wbucket_take(struct wbucket *bucket);
 
 /*
  * Ask the monitor. The reply is valid until the next call; when its error is 0

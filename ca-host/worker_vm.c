@@ -40,7 +40,7 @@ static void new_epoch(struct wvm *vm, bool reset)
 	const struct priv_reply *reply;
 
 	vm->renew = true;
-	if (!nonce || !wbucket_take(&vm->epochs))
+	if (!nonce || !bucket_take(&vm->epochs))
 		return;
 	wsessions_forget(&vm->worker);
 	wvm_drop(vm, !reset);
@@ -218,7 +218,7 @@ void worker_vm(struct worker *worker, void *memory)
 	vm.worker = *worker;
 	vm.worker.carrier = &wvm_carrier;
 	vm.last = &vm.first;
-	vm.epochs = (struct wbucket){ .rate = EPOCHS_RATE, .burst = EPOCHS_BURST };
+	vm.epochs = (struct bucket){ .rate = EPOCHS_RATE, .burst = EPOCHS_BURST };
 	wring_init(&vm.ring, memory);
 	if (vm.ring.nonce)
 		begin(&vm, vm.ring.nonce, worker->ring_epoch);

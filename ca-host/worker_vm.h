@@ -23,7 +23,7 @@ struct wvm {
 	bool greeted;			/* HELLO taken in this epoch */
 	bool renew;			/* a new epoch is due */
 	bool published;			/* the guest must be rung */
-	struct wbucket epochs;
+	struct bucket epochs;
 	uint32_t idle_wakes;
 	int64_t deaf_until;		/* ms: the doorbell is not listened to */
 };

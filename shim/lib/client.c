@@ -114,7 +114,8 @@ static int host_error(struct sivshmem_session *s, const struct sivp_request *r,
 			"reason (session %" PRIu64 "), its policy the rights", r->channel,
 			s->info.service, s->info.id);
 	case ENOSPC:
-		what = "its quota is used up; unlink objects, or raise the quota in the policy";
+		what = "its quota is used up, or the limits of who created the object; unlink objects, or raise "
+		       "them in the policy";
 		break;
 	case EMFILE:
 		what = "this process holds too many objects of it";
@@ -127,8 +128,8 @@ static int host_error(struct sivshmem_session *s, const struct sivp_request *r,
 }
 
 /* Send `request`; a lost connection is made anew, not without end. */
-static int call(struct sivshmem_session *s, const struct sivp_request *request,
-		struct sivp_result *result)
+static int call_once(struct sivshmem_session *s, const struct sivp_request *request,
+		     struct sivp_result *result)
 {
 	int rc = 0, i;
 
@@ -143,10 +144,26 @@ static int call(struct sivshmem_session *s, const struct sivp_request *request,
 	}
 	if (rc)
 		return sivshmem_session_down(s, rc);
+	if (result->error == EAGAIN)
+		return -EBUSY;
 	/* the host died after it had done it: the answer was lost, not the name's end */
 	if (i && request->op == SIVP_OP_UNLINK && result->error == ENOENT)
 		result->error = 0;
 	return result->error ? host_error(s, request, (int)result->error) : 0;
+}
+
+/* The same, until the host has done as much in this second as the policy lets it. */
+static int call(struct sivshmem_session *s, const struct sivp_request *request,
+		struct sivp_result *result)
+{
+	int64_t deadline = sivshmem_now_ms() + SIVSHMEM_TIMEOUT_MS;
+	unsigned int pause = 0;
+	int rc;
+
+	do
+		rc = call_once(s, request, result);
+	while (rc == -EBUSY && sivshmem_session_pause(&pause, deadline));
+	return rc == -EBUSY ? sivshmem_session_down(s, rc) : rc;
 }
 
 static int set_names(struct sivshmem_session *s, struct sivp_request *r,

@@ -39,14 +39,21 @@ static int ask(struct sivshmem_group *g, uint32_t op, const void *tail, size_t t
 	       uint64_t size, struct sivp_long_result *result, size_t *length)
 {
 	struct sivp_long_request r = { .head = { .op = op, .grant = g->grant, .size = size } };
+	int64_t deadline = sivshmem_now_ms() + SIVSHMEM_TIMEOUT_MS;
+	const size_t room = *length;
+	unsigned int pause = 0;
 	int rc;
 
 	if (!valid(g))
 		return stale(g);
 	if (tail_length)
 		memcpy(&r.join, tail, tail_length);
-	rc = sivshmem_session_exchange_long(g->session, &r, sizeof(r.head) + tail_length,
-					    result, length);
+	do {
+		*length = room;
+		rc = sivshmem_session_exchange_long(g->session, &r, sizeof(r.head) + tail_length,
+						    result, length);
+	} while (!rc && result->head.error == EAGAIN &&
+		 sivshmem_session_pause(&pause, deadline));
 	if (sivshmem_session_lost(rc))
 		return stale(g);
 	return rc ? sivshmem_session_down(g->session, rc) : -(int)result->head.error;

@@ -248,23 +248,31 @@ static int attempt(struct sivshmem_session *s,
 	return 0;
 }
 
+bool sivshmem_session_pause(unsigned int *pause, int64_t deadline)
+{
+	if (!*pause)
+		*pause = BUSY_FIRST_MS;
+	if (sivshmem_now_ms() + *pause >= deadline)
+		return false;
+	/* not all of those who wait at the same moment */
+	sivshmem_sleep_ms(*pause + randombytes_uniform(*pause));
+	if (*pause < BUSY_MAX_MS)
+		*pause *= 2;
+	return true;
+}
+
 /* A host that restarts is met again, with pauses; one that is busy, until the deadline. */
 static int connect_retry(struct sivshmem_session *s,
 			 const struct sivshmem_bundle *bundle)
 {
 	int64_t deadline = sivshmem_now_ms() + SIVSHMEM_TIMEOUT_MS;
-	unsigned int pause = BUSY_FIRST_MS;
+	unsigned int pause = 0;
 	int rc, losses = 0;
 
 	for (;;) {
 		rc = attempt(s, bundle, deadline);
-		if (rc == -EBUSY && sivshmem_now_ms() + pause < deadline) {
-			/* not all of those who wait at the same moment */
-			sivshmem_sleep_ms(pause + randombytes_uniform(pause));
-			if (pause < BUSY_MAX_MS)
-				pause *= 2;
+		if (rc == -EBUSY && sivshmem_session_pause(&pause, deadline))
 			continue;
-		}
 		if (!sivshmem_session_lost(rc) || ++losses == SIVSHMEM_LOSSES)
 			break;
 		if (losses > 1)

@@ -59,6 +59,8 @@ void sivshmem_session_drop(struct sivshmem_session *s);
  * One request and its result over the connection that is there. Any failure
  * drops it. result->error is not looked at.
  */
+/* The host is busy: wait a while, longer each time; false: not before the deadline. */
+bool sivshmem_session_pause(unsigned int *pause, int64_t deadline);
 int sivshmem_session_exchange(struct sivshmem_session *s,
 	const struct sivp_request *request, struct sivp_result *result);
 /* The same with what follows either; *length: the room for result, then its size. */

@@ -8,6 +8,11 @@ guest.py grants RUNDIR VM COUNT   name grants 1 to COUNT in each request of a ke
 guest.py reboot RUNDIR VM PROXY UID   relay a client of PROXY, a socket, to the daemon until it
                                   is granted an object; say what the grant, the session
                                   and their messages are worth, before and after a reboot
+guest.py flood RUNDIR VM HOW      until it is killed, as fast as the ring takes it: `questions`
+                                  about grants, `handshakes` of ever new sessions, or
+                                  `garbage`; or `stall` in the middle of a frame, with
+                                  questions whose answers are never read. Prints "flooding"
+                                  when it has begun
 guest.py resize SOCKET            try each way to take the memory of a device, a socket
                                   in RUNDIR/vm/VM, away from under the others
 """
@@ -45,6 +50,11 @@ def greeting(path):
             got.frombytes(payload)
         fds.setdefault(struct.unpack("<q", data)[0], []).extend(got)
     return s, fds
+
+
+def frame(kind, payload=b"", session=0, sequence=1):
+    data = struct.pack("<IHHQQ", len(payload), kind, 0, session, sequence) + payload
+    return data + bytes(-len(data) % 8)
 
 
 class Guest:
@@ -86,18 +96,25 @@ class Guest:
         return self.receive(WELCOME)
 
     def write(self, index, data):
-        for i, byte in enumerate(data):
-            self.memory[G2H + (index + i) % SIZE] = byte
+        at = index % SIZE
+        first = data[:SIZE - at]
+        self.memory[G2H + at:G2H + at + len(first)] = first
+        self.memory[G2H:G2H + len(data) - len(first)] = data[len(first):]
+
+    def room(self):
+        return SIZE - (self.get(144, "I") - self.get(24, "I")) % (1 << 32)
+
+    def publish(self, data):
+        tail = self.get(144, "I")
+        self.write(tail, data)
+        self.put(144, "I", (tail + len(data)) % (1 << 32))
+        self.ring()
 
     def send(self, kind, payload=b"", session=0):
         self.sequence += 1
-        frame = struct.pack("<IHHQQ", len(payload), kind, 0, session, self.sequence) + payload
-        frame += bytes(-len(frame) % 8)
-        tail = self.get(144, "I")
-        self.wait("room", lambda: (tail - self.get(24, "I")) % (1 << 32) + len(frame) <= SIZE)
-        self.write(tail, frame)
-        self.put(144, "I", (tail + len(frame)) % (1 << 32))
-        self.ring()
+        data = frame(kind, payload, session, self.sequence)
+        self.wait("room", lambda: self.room() >= len(data))
+        self.publish(data)
         return self.sequence
 
     def pending(self):
@@ -201,6 +218,42 @@ def grants(args):
         print(boot, "boot: %d tried, %d not refused" % each_grant(guest, int(args[2])))
 
 
+def handshakes(first, count):
+    """Sessions that each begin one: the first of its messages costs the host the most."""
+    hello = struct.pack("<HHIHHI32s", 1, 0, 40, 1, 1, 1, bytes([9]))
+    who = struct.pack("<IIIIQ16s", 1000, 1000, 7, 0, 1, b"hostile")
+    return b"".join(frame(OPEN, who, n) + frame(RELAY, hello, n) + frame(CLOSE, b"", n)
+                    for n in range(first, first + count))
+
+
+def flood(args):
+    guest, how, session = control(args), args[2], 1
+    questions = frame(STAT, struct.pack("<Q", 7)) * 256
+    guest.boot()
+    print("flooding", flush=True)
+    if how == "stall":
+        guest.publish(questions * (guest.room() // len(questions)))
+        guest.wait("what can be answered", lambda: guest.room() > 4096)
+        guest.publish(frame(STAT, struct.pack("<Q", 7))[:20])
+        while True:
+            time.sleep(0.01)
+            guest.ring()
+    while True:
+        if guest.get(16, "Q") != guest.get(136, "Q"):   # a broken ring begins anew, in time
+            guest.put(144, "I", 0)
+            guest.put(148, "I", 0)
+            guest.put(136, "Q", guest.get(16, "Q"))
+            guest.send(HELLO, struct.pack("<IIQ", guest.get(4, "I"), guest.get(4, "I"), 4096))
+        guest.put(148, "I", guest.get(28, "I"))         # all answers are read, unseen
+        data = {"questions": lambda: questions, "garbage": lambda: os.urandom(8192),
+                "handshakes": lambda: handshakes(session, 64)}[how]()
+        if guest.room() < len(data):
+            time.sleep(0.0005)
+            continue
+        guest.publish(data)
+        session += 64
+
+
 def resize(args):
     connection, fds = greeting(args[0])
     fd = fds[-1][0]
@@ -223,4 +276,4 @@ def resize(args):
     connection.close()
 
 
-{"grants": grants, "reboot": reboot, "resize": resize}[sys.argv[1]](sys.argv[2:])
+{"flood": flood, "grants": grants, "reboot": reboot, "resize": resize}[sys.argv[1]](sys.argv[2:])

@@ -7,14 +7,17 @@
 #define SIVSHMEM_FUZZ_MONITOR_H
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "../../ca-host/limits.h"
 #include "../../ca-host/monitor.h"
 #include "../../ca-host/signer_process.h"
+#include "../../ca-host/wipe.h"
 
 static const char policy_text[] =
-	"version = 1;\nvms = ( { name = \"a\"; }, { name = \"b\"; } );\n"
+	"version = 1;\nlimits = { handshakes = 100000; log = 100000; };\nvms = ( { name = \"a\"; }, { name = \"b\"; } );\n"
 	"services = ( { name = \"app/cam\"; vm = \"a\"; }, { name = \"reader\"; vm = \"b\"; },\n"
 	"  { name = \"other\"; vm = \"b\"; }, { name = \"here\"; vm = \"host\"; } );\n"
 	"channels = ( { name = \"c\"; quota = \"64K\"; objects = 4; members = (\n"
@@ -66,7 +69,7 @@ static inline void monitor_setup(void)
 	memcpy(monitor.boot_epoch, epoch_id, sizeof(monitor.boot_epoch));
 	monitor.fd_end = 900;
 	ALWAYS(!audit_start("/dev/null") && !loop_init() && !store_start() &&
-	       !domains_start() && !hub_start());
+	       !domains_start() && !limits_start() && !hub_start());
 }
 
 /* The other ends of the domain's rpc and event sockets. */
@@ -81,6 +84,18 @@ static inline void monitor_worker(struct domain *d, int *rpc, int *event)
 	ALWAYS(!loop_add(&d->rpc, EPOLLIN));
 	*rpc = r[1];
 	*event = e[1];
+}
+
+/* As often as the loop would, until the asker has an answer or is given up. */
+static inline void monitor_answer(struct domain *d, int asker)
+{
+	struct pollfd answer = { .fd = asker, .events = POLLIN };
+
+	for (int turn = 0; d->rpc.fd >= 0 && !poll(&answer, 1, 0); turn++) {
+		ALWAYS(turn < 100);
+		rpc_ready(&d->rpc, EPOLLIN);
+		wipe_tick();
+	}
 }
 
 /* Authenticated as if by the handshake. */
@@ -113,6 +128,9 @@ static inline void monitor_reset(void)
 			ALWAYS(!store_unlink(s, c, o->name, &why));
 		session_destroy(s);
 	}
+	do
+		wipe_tick();
+	while (!wipe_deadline());
 	monitor.next_session = 76;
 }
 

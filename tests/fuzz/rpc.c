@@ -33,7 +33,7 @@ static bool ask(unsigned int domain, const void *request, size_t size)
 	ssize_t n;
 
 	ALWAYS(send(rpc[domain], request, size, MSG_NOSIGNAL) == (ssize_t)size);
-	rpc_ready(&d->rpc, EPOLLIN);
+	monitor_answer(d, rpc[domain]);
 	n = recv(rpc[domain], &answer, sizeof(answer), MSG_DONTWAIT | MSG_TRUNC);
 	if (d->rpc.fd < 0) {
 		close(rpc[domain]);

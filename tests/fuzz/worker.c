@@ -27,7 +27,7 @@ ssize_t __wrap_recv(int fd, void *buffer, size_t size, int flags);
 ssize_t __wrap_recv(int fd, void *buffer, size_t size, int flags)
 {
 	if (fd == PRIV_FD_RPC) {
-		rpc_ready(&monitor.domains[0].rpc, EPOLLIN);
+		monitor_answer(&monitor.domains[0], fd);
 		ALWAYS(monitor.domains[0].rpc.fd >= 0);
 	}
 	return __real_recv(fd, buffer, size, flags);
@@ -148,11 +148,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	ALWAYS(memory != MAP_FAILED);
 	vm.worker.carrier = &wvm_carrier;
 	vm.worker.links = 1;
-	vm.worker.refusals = (struct wbucket){ .rate = 20, .burst = 200 };
+	vm.worker.refusals = (struct bucket){ .rate = 20, .burst = 200 };
 	strcpy(vm.worker.vm, "a");
 	memcpy(vm.worker.boot_epoch, epoch_id, sizeof(epoch_id));
 	vm.last = &vm.first;
-	vm.epochs = (struct wbucket){ .rate = EPOCHS_RATE, .burst = EPOCHS_BURST };
+	vm.epochs = (struct bucket){ .rate = EPOCHS_RATE, .burst = EPOCHS_BURST };
 	ALWAYS(!wsessions_init(&vm.worker));
 	shake_hands();
 	return 0;

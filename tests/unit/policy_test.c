@@ -203,7 +203,7 @@ static void errors_of_the_file(void)
 		"2: duplicate setting name, got 'version = 1;'"));
 	CHECK(refused("version = 1;\n\tvms = ( ;\n", "2: syntax error, got 'vms = ( ;'"));
 	CHECK(refused("version = 1;\n\nvm = ();\n",
-		"3: unknown key in the policy, got 'vm'; known are version, host, vms, services, channels"));
+		"3: unknown key in the policy, got 'vm'; known are version, host, limits, vms, services, channels"));
 	CHECK(refused("version = 1;\nvms = [ ];\n", "2: vms must be a list ( ... ), got '[ ... ]'"));
 	CHECK(refused("version = 1;\nhost = \"a b\";\n",
 		"2: host must be 1 to 31 of [A-Za-z0-9._/:-], no '..', no leading '/', got 'a b'"));
@@ -233,11 +233,11 @@ static void errors_of_numbers(void)
 
 static void errors_of_vms(void)
 {
-	CHECK(refused("version = 1;\nvms = (\n  \"a\" );", "3: a VM is a group { ... } of name, uid, got 'a'"));
+	CHECK(refused("version = 1;\nvms = (\n  \"a\" );", "3: a VM is a group { ... } of name, uid, limits, got 'a'"));
 	CHECK(refused("version = 1;\nvms = (\n  { uid = 1; } );",
 		"3: a VM lacks 'name', got only what is there; add name = ...;"));
 	CHECK(refused("version = 1;\nvms = ( { name = \"a\";\n nme = 1; } );",
-		"3: unknown key in a VM, got 'nme'; known are name, uid"));
+		"3: unknown key in a VM, got 'nme'; known are name, uid, limits"));
 	CHECK(refused("version = 1;\nvms = ( { name = \"a\";\n uid = \"root\"; } );",
 		"3: uid must be an integer, got 'root'"));
 	CHECK(refused("version = 1;\nvms = (\n { name = \"a/b\"; } );",
@@ -263,7 +263,7 @@ static void errors_of_services(void)
 	CHECK(refused(VMS "services = ( { name = \"x\"; vm = \"a\"; },\n  { name = \"x\"; vm = \"b\"; } );",
 		"4: two services of one name, got 'x'; it is in line 3 too"));
 	CHECK(refused(VMS "services = ( { name = \"x\"; vm = \"a\"; gid = 1; } );",
-		"3: unknown key in a service, got 'gid'; known are name, vm, uid"));
+		"3: unknown key in a service, got 'gid'; known are name, vm, uid, limits"));
 	CHECK(refused(VMS "services = ( { name = \"x\"; vm = \"a\"; uid = 1.5; } );",
 		"3: uid must be an integer, got '1.5'"));
 }
@@ -351,6 +351,62 @@ static void memory_limits(void)
 		"{ name = \"1\"; quota = \"63G\"; members = ( { service = \"s/a\"; rights = \"rw\"; } ); },\n"
 		"{ name = \"2\"; quota = \"64G\"; members = ( { service = \"h\"; rights = \"rw\"; } ); } );"));
 	CHECK(policy->link_count == 1 && policy->links[0].memory == 64ull << 30);
+}
+
+static void limits(void)
+{
+	const struct policy_limits *l;
+
+	CHECK(!load("version = 1;\nlimits = { sessions = 9; };\n"
+		"vms = ( { name = \"a\"; limits = { log = 5; bytes = 4097; objects = 2; }; },\n"
+		"{ name = \"b\"; limits = { handshakes = 100000; sessions = 1024; }; } );\n"
+		"services = ( { name = \"s\"; vm = \"a\"; limits = { bytes = \"64G\"; }; },\n"
+		"{ name = \"t\"; vm = \"a\"; } );"));
+	l = &policy->vms[0].limits;
+	CHECK(l->sessions == 9 && l->handshakes == 200 && l->log == 5 && l->bytes == 8192 &&
+	      l->objects == 2);
+	l = &policy->vms[1].limits;
+	CHECK(l->sessions == 1024 && l->handshakes == 100000 && l->log == 1000 && !l->bytes &&
+	      !l->objects);
+	l = &policy->services[0].limits;
+	CHECK(l->bytes == 64ull << 30 && !l->objects && !l->sessions && !l->handshakes && !l->log);
+	/* it has those of its VM only */
+	l = &policy->services[1].limits;
+	CHECK(!l->bytes && !l->objects && !l->sessions && !l->handshakes && !l->log);
+	l = &policy->limits;
+	CHECK(l->sessions == 9 && l->handshakes == 200 && l->log == 1000);
+}
+
+static void errors_of_limits(void)
+{
+	static const struct {
+		const char *key, *value, *error;
+	} wrong[] = {
+		{ "sessions", "0", "sessions must be 1 to 1024, got '0'" },
+		{ "sessions", "1025", "sessions must be 1 to 1024, got '1025'" },
+		{ "handshakes", "-1", "handshakes must be 1 to 100000, got '-1'" },
+		{ "log", "100001", "log must be 1 to 100000, got '100001'" },
+		{ "objects", "0", "objects must be 1 to 1000000, got '0'" },
+		{ "bytes", "\"1T\"", "bytes must be 1 to 64G, with K, M or G if you like, got '1T'" },
+		{ "bytes", "0", "bytes must be 1 to 64G, with K, M or G if you like, got '0'" },
+		{ "session", "1", "unknown key in limits, got 'session'; known are bytes, objects, "
+				  "sessions, handshakes, log" },
+	};
+	static const struct {
+		const char *before, *behind;
+	} places[] = {
+		{ "limits = {", "" }, { "vms = ( { name = \"a\"; limits = {", "} );" },
+		{ "services = ( { name = \"s\"; vm = \"host\"; limits = {", "} );" },
+	};
+	char text[256], expected[256];
+
+	for (size_t p = 0; p < sizeof(places) / sizeof(places[0]); p++)
+		for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+			snprintf(text, sizeof(text), "version = 1;\n%s\n%s = %s; };%s", places[p].before,
+				 wrong[i].key, wrong[i].value, places[p].behind);
+			snprintf(expected, sizeof(expected), "3: %s", wrong[i].error);
+			CHECK(refused(text, expected));
+		}
 }
 
 /* n VMs v0..., a service s0... in each, and m channels of one member and a reader. */
@@ -448,6 +504,8 @@ int main(void)
 	RUN(errors_of_members);
 	RUN(errors_of_rights);
 	RUN(memory_limits);
+	RUN(limits);
+	RUN(errors_of_limits);
 	RUN(counts);
 	RUN(files_that_are_none);
 	RUN(damaged_files);

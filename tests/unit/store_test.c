@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../../ca-host/alloc.h"
+#include "../../ca-host/limits.h"
 #include "../../ca-host/monitor.h"
 #include "../../ca-host/wipe.h"
 
@@ -326,7 +327,7 @@ static int start(void)
 	r = fd < 0 || write(fd, text, sizeof(text) - 1) != (ssize_t)sizeof(text) - 1 ||
 	    policy_load(file, &monitor.policy, &error);
 	unlink(file);
-	if (r || store_start() || domains_start() || monitor.policy->link_count != 1)
+	if (r || store_start() || domains_start() || limits_start() || monitor.policy->link_count != 1)
 		return -1;
 	monitor.links = calloc(1, sizeof(*monitor.links));
 	monitor.links[0].memory = memfd_create("link", MFD_CLOEXEC);

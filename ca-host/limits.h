@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a VM, and what a service, may use: `limits` of the policy. A VM's are for
+ * all of its services together; processes of the host count as one VM.
+ */
+#ifndef SIVSHMEM_CA_LIMITS_H
+#define SIVSHMEM_CA_LIMITS_H
+
+#include "monitor.h"
+
+int limits_start(void);			/* -errno */
+const struct policy_limits *limits_of(const struct domain *domain);
+
+/* False: no more handshakes begin in this second. */
+bool limits_handshake(const struct domain *domain);
+/* 0; EAGAIN: not in this second; EDQUOT: the service has all the sessions it may have. */
+int limits_session(const struct session *session, const struct policy_service *service);
+
+/* Why there can not be one more object, or more pages of one, or NULL. */
+const char *limits_object(const struct policy_service *creator);
+const char *limits_pages(const struct object *object, uint64_t more);
+
+/*
+ * Nothing is granted without its line: who may have no more lines in this second
+ * gets nothing either. Refusals have half of them, and are only counted then.
+ */
+bool limits_may_log(const struct session *session);
+void limits_log(const struct audit *audit);
+int limits_deadline(void);
+void limits_tick(void);
+void limits_stop(void);			/* say what was not said */
+
+#endif
