@@ -184,7 +184,8 @@ bench:
 	@tests/deps.sh build kmod vm programs
 	@$(MAKE) --no-print-directory all kmod-$(KERNEL) tools
 	@tests/kmod.sh $(KERNEL) $(BUILD)/bell-$(KERNEL) tests/bench/bell
-	@BUILD=$(abspath $(BUILD)) KERNEL=$(KERNEL) tests/bench/bench.py $(if $(QUICK),--quick)
+	@BUILD=$(abspath $(BUILD)) KERNEL=$(KERNEL) tests/bench/bench.py $(if $(QUICK),--quick) \
+		$(if $(ONLY),--only $(ONLY))
 # The protocol's models: what they assert holds, and fails without each check.
 prove:
 	@tests/deps.sh build prove

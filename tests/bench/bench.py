@@ -25,7 +25,7 @@ F = "/run/sivshmem-vm"                      # where the guests find their files
 RAW_SIZE = 32 << 20
 
 POLICY = """version = 1;
-vms = ( { name = "a"; }, { name = "b"; } );
+vms = ( { name = "a"; }, { name = "b"; }, { name = "hostile"; } );
 services = ( { name = "bench/a"; vm = "a"; }, { name = "bench/b"; vm = "b"; },
              { name = "bench/host"; vm = "host"; } );
 channels = (
@@ -209,6 +209,39 @@ class Bench:
         self.opens("local", local, local, local, runs, 20)
         self.opens("vm", guest("a"), guest("b"), guest("a"), runs, 20)
 
+    def floods(self, runs):
+        """Opens in b, without and with a guest kernel that does its worst, in turn."""
+        self.guest("a", f"{F}/openbench", "make", "/bench-f", "20")
+        self.results["open_flooded_ms"] = {}
+        for how in ("questions", "handshakes", "garbage", "stall"):
+            got = {"first": ([], []), "further": ([], [])}
+            for _ in range(runs):
+                for flooded in (0, 1):
+                    flood = self.flood(how) if flooded else None
+                    try:
+                        t = json.loads(self.guest("b", f"{F}/openbench", "time", "/bench-f", "20"))
+                    finally:
+                        if flood:
+                            flood.kill()
+                            flood.wait()
+                    got["first"][flooded].append(t[0] / 1e6)
+                    got["further"][flooded].append(statistics.median(t[1:]) / 1e6)
+            self.results["open_flooded_ms"][how] = {
+                call: {"without": spread(o), "with": spread(w),
+                       "paired_ratio": spread([x / y for x, y in zip(w, o)])}
+                for call, (o, w) in got.items()}
+        self.guest("a", f"{F}/openbench", "drop", "/bench-f", "20")
+
+    def flood(self, how):
+        p = subprocess.Popen([sys.executable, f"{TOP}/tests/attack/guest.py", "flood",
+                              self.path("run"), "hostile", how], stdout=subprocess.PIPE, text=True)
+        if p.stdout.readline() != "flooding\n":
+            raise SystemExit(f"bench: the flood of {how} did not begin")
+        time.sleep(0.5)
+        if p.poll() is not None:
+            raise SystemExit(f"bench: the flood of {how} ended with {p.returncode}")
+        return p
+
     def plain_open(self, runs):
         """What the same opens cost without us, on this host."""
         def plain(verb, n):
@@ -271,6 +304,13 @@ def table(r):
         if key in r:
             print(f"\n{title}\n  first     {show(r[key]['first'])}"
                   f"\n  further   {show(r[key]['further'])}")
+    if "open_flooded_ms" in r:
+        print("\nshm_open to usable mapping in a VM (ms), while another VM's kernel is quiet, and "
+              "while it\nsends without end what is named")
+        for how, t in r["open_flooded_ms"].items():
+            for call, s in t.items():
+                print(f"  {how:<11}{call:<8}quiet {s['without']['median']:>8.4g}  flooded "
+                      f"{s['with']['median']:>8.4g}  ratio {show(s['paired_ratio'])}")
     if "passthrough_ns" in r:
         print("\na name that is not mapped: cost of a call (ns), without and with the shim")
         for call, s in r["passthrough_ns"].items():
@@ -278,26 +318,39 @@ def table(r):
                   f"{s['with']['median']:>8.4g}  ratio {show(s['paired_ratio'])}")
 
 
+# needs the VMs, what --quick gives it, what it gets otherwise
+PARTS = {
+    "plain": (False, (3,), (30,), Bench.plain_open),
+    "passthrough": (False, (2,), (15,), Bench.passthrough),
+    "locks": (False, (2,), (15,), Bench.locks),
+    "channel-locks": (True, (), (), Bench.locks_in_channel),
+    "open": (True, (3,), (40,), Bench.open_all),
+    "floods": (True, (2,), (15,), Bench.floods),
+    "roundtrip": (True, (50, 200), (10000, 200), Bench.roundtrip),
+    "wake": (True, (5, 100), (201, 100), Bench.wake),
+    "bandwidth": (True, (5,), (201,), Bench.bandwidth),
+}
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--quick", action="store_true", help="fewer runs: does it work?")
     p.add_argument("--keep", action="store_true", help="keep logs")
+    p.add_argument("--only", metavar="PART,...", help="of: " + " ".join(PARTS))
     p.add_argument("--json", default=os.path.join(BUILD, "bench.json"))
     a = p.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    only = a.only.split(",") if a.only else PARTS
+    if not set(only) <= set(PARTS):
+        p.error(f"--only takes some of {' '.join(PARTS)}, got '{a.only}'")
     b, ok = Bench(a.keep), False
-    q = a.quick
     try:
         b.setup()
-        b.plain_open(3 if q else 30)
-        b.passthrough(2 if q else 15)
-        b.locks(2 if q else 15)
-        b.boot()
-        b.locks_in_channel()
-        b.open_all(3 if q else 40)
-        b.roundtrip(50 if q else 10000, 200)
-        b.wake(5 if q else 201, 100)
-        b.bandwidth(5 if q else 201)
+        for name in only:
+            in_vms, quick, full, part = PARTS[name]
+            if in_vms and not b.vms:
+                b.boot()
+            part(b, *(quick if a.quick else full))
         b.results["kernel"], b.results["accel"] = KERNEL, run(VM, "accel").strip()
         with open(a.json + ".tmp", "w") as f:
             json.dump(b.results, f, indent=1)
