@@ -101,14 +101,11 @@ static uint32_t append(struct sivring_extent *all, uint32_t have,
 {
 	uint32_t i;
 
-	for (i = 0; i < count; i++) {
-		struct sivring_extent *last = have ? &all[have - 1] : NULL;
-
-		if (last && last->offset + last->length == more[i].offset)
-			last->length += more[i].length;
+	for (i = 0; i < count; i++)
+		if (have && all[have - 1].offset + all[have - 1].length == more[i].offset)
+			all[have - 1].length += more[i].length;
 		else
 			all[have++] = more[i];
-	}
 	return have;
 }
 

@@ -89,7 +89,7 @@ lines() { audit "$D" "$1" | wc -l; }
 
 @test "limits: nothing is granted that the log has no line of" {
 	local began=$SECONDS all=() i
-	for i in $(seq 40); do all+=(open "/l-terse" rwc ,); done
+	for i in $(seq 40); do all+=(open /l-terse rwc ','); done
 	run_x as terse shmtool "${all[@]}" unlink /l-terse
 	[ $((SECONDS - began)) -ge 2 ]
 	[ "$(lines '.service == "t/terse" and .object == "l-terse" and .result == "granted"')" -eq 41 ]
