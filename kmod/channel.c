@@ -24,6 +24,7 @@ static struct inode *object_alloc(struct super_block *sb)
 		return NULL;
 	INIT_LIST_HEAD(&o->node);
 	o->grants = 0;
+	o->revoking = false;
 	init_rwsem(&o->sem);
 	o->link = NULL;
 	o->id = o->generation = o->change = 0;

@@ -24,6 +24,12 @@ static inline void siv_vm_flags_clear(struct vm_area_struct *vma, vm_flags_t f)
 }
 #endif
 
+/*
+ * Before 6.5 madvise(2), and a zap that meets a fault, clear a huge entry of a
+ * device as a bad one: nobody flushes the TLB, and what it mapped is reached on.
+ */
+#define SIV_HUGE_ENTRIES	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0))
+
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
 #include <linux/filelock.h>
 #endif

@@ -33,6 +33,7 @@ static struct {
 	bool up;			/* WELCOME came in this epoch */
 	bool suspect;			/* a writer found g2h broken */
 	bool broken;			/* nothing counts until begin_anew() is done */
+	bool going;			/* the device is, and no WELCOME counts */
 	u32 links;
 	char vm[SIVSHMEM_VM_LEN];
 	u8 *payload;
@@ -256,7 +257,7 @@ static int take_done(const struct sivring_frame *frame)
 	if (frame->length < sizeof(*done))
 		return -EBADMSG;
 	error = done->error;
-	if (error < 0 || error > MAX_ERRNO)
+	if (error < 0 || error >= ERESTARTSYS)	/* above are the kernel's own */
 		return -EBADMSG;
 	if (done->object.object) {
 		int err = siv_object_apply(&done->object,
@@ -280,7 +281,7 @@ static int take_welcome(const struct sivring_frame *frame)
 	mutex_lock(&ctl.tx);
 	memcpy(ctl.vm, w->vm, sizeof(ctl.vm));
 	ctl.links = w->links;
-	WRITE_ONCE(ctl.up, true);
+	WRITE_ONCE(ctl.up, !ctl.going);
 	mutex_unlock(&ctl.tx);
 	siv_wake_republish();
 	siv_sessions_reset();
@@ -319,7 +320,7 @@ static int take_frame(const struct sivring_frame *frame)
 		return 0;
 	case SIVRING_SESSION_END:
 		if (frame->length != sizeof(*end) || !end->reason ||
-		    end->reason > MAX_ERRNO)
+		    end->reason >= ERESTARTSYS)
 			return -EBADMSG;
 		mutex_lock(&siv_lock);
 		session = siv_session_find(frame->session);
@@ -457,6 +458,7 @@ int siv_control_bind(struct pci_dev *pdev, void __iomem *regs, void *memory)
 	INIT_DELAYED_WORK(&ctl.work, drain);
 	mutex_lock(&ctl.tx);
 	ctl.page = page;
+	ctl.going = false;
 	start_over(NULL);
 	mutex_unlock(&ctl.tx);
 	queue_delayed_work(ctl.queue, &ctl.work, 0);
@@ -466,6 +468,7 @@ int siv_control_bind(struct pci_dev *pdev, void __iomem *regs, void *memory)
 void siv_control_unbind(struct pci_dev *pdev)
 {
 	mutex_lock(&ctl.tx);
+	ctl.going = true;
 	WRITE_ONCE(ctl.up, false);
 	WRITE_ONCE(ctl.page->guest_epoch, 0);
 	mutex_unlock(&ctl.tx);

@@ -76,6 +76,7 @@ static vm_fault_t siv_fault(struct vm_fault *vmf)
 	return ret;
 }
 
+#if SIV_HUGE_ENTRIES
 /* 2 MiB at once, where address, place in the object and memory all align. */
 static vm_fault_t huge(struct vm_fault *vmf)
 {
@@ -107,21 +108,17 @@ out:
 	return ret;
 }
 
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
 static vm_fault_t siv_huge_fault(struct vm_fault *vmf, unsigned int order)
 {
 	return order == PMD_ORDER ? huge(vmf) : VM_FAULT_FALLBACK;
-}
-#else
-static vm_fault_t siv_huge_fault(struct vm_fault *vmf, enum page_entry_size size)
-{
-	return size == PE_SIZE_PMD ? huge(vmf) : VM_FAULT_FALLBACK;
 }
 #endif
 
 const struct vm_operations_struct siv_vm_ops = {
 	.fault = siv_fault,
+#if SIV_HUGE_ENTRIES
 	.huge_fault = siv_huge_fault,
+#endif
 };
 
 /*
@@ -150,7 +147,8 @@ int siv_vma_check(struct vm_area_struct *vma, const struct siv_grant *grant)
 		siv_vm_flags_clear(vma, VM_MAYWRITE);
 	}
 	siv_vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP |
-			 (grant->object->link->huge ? VM_HUGEPAGE : VM_MIXEDMAP));
+			 (SIV_HUGE_ENTRIES && grant->object->link->huge ?
+			  VM_HUGEPAGE : VM_MIXEDMAP));
 	vma->vm_ops = &siv_vm_ops;
 	return 0;
 }

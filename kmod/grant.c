@@ -20,20 +20,43 @@ void siv_grant_put(struct siv_grant *grant)
 	kref_put(&grant->ref, grant_free);
 }
 
-/* siv_lock held. Others that hold the object fault their pages in again. */
-void siv_grant_revoke(struct siv_grant *grant)
+/* Others that hold the object fault their pages in again. */
+static void unmap(struct siv_object *o)
 {
-	struct siv_object *o = grant->object;
-
-	if (grant->revoked)
-		return;
-	WRITE_ONCE(grant->revoked, true);
 	/* a fault that did not see it yet must be through before the unmapping */
 	down_write(&o->sem);
 	up_write(&o->sem);
 	unmap_mapping_range(o->inode.i_mapping, 0, 0, 1);
-	siv_wake_revoked(o->link->wake, grant);
+	siv_wake_revoked(o->link->wake);
 	wake_up_all(&siv_object_told);
+}
+
+/* siv_lock held */
+void siv_grant_revoke(struct siv_grant *grant)
+{
+	if (grant->revoked)
+		return;
+	WRITE_ONCE(grant->revoked, true);
+	unmap(grant->object);
+}
+
+/* Each object once, however many grants of it there are. */
+void siv_grants_revoke(const struct siv_session *s)
+{
+	struct siv_grant *g;
+
+	list_for_each_entry(g, &siv_grants, node) {
+		if (g->session != s || g->revoked)
+			continue;
+		WRITE_ONCE(g->revoked, true);
+		g->object->revoking = true;
+	}
+	list_for_each_entry(g, &siv_grants, node) {
+		if (g->session != s || !g->object->revoking)
+			continue;
+		g->object->revoking = false;
+		unmap(g->object);
+	}
 }
 
 void siv_grant_revoke_id(u64 id)

@@ -45,65 +45,102 @@ static struct sivring_lock describe(const struct siv_grant *g, const struct file
 	};
 }
 
-/* --- what is given back while the host is not there --- */
+/* --- what is given back --- */
 
+/*
+ * An unlock that the host has not answered. Until it has, its owner gets nothing
+ * more: what is given back first must not end what is taken then.
+ */
 struct owed {
 	struct list_head node;
 	struct sivring_lock lock;
+	bool unheard;			/* told once, in vain */
 };
 
 static LIST_HEAD(owed);			/* in the order of being given back */
-static DEFINE_MUTEX(owed_lock);
+static DEFINE_SPINLOCK(owed_lock);
+static DECLARE_WAIT_QUEUE_HEAD(paid);
 static void pay_fn(struct work_struct *work);
 static DECLARE_DELAYED_WORK(pay_work, pay_fn);
 
-/* owed_lock held. A host that knows the grant no more has forgotten its locks. */
-static int pay(void)
-{
-	struct owed *o, *next;
-
-	list_for_each_entry_safe(o, next, &owed, node) {
-		int err = siv_control_ask(SIVRING_LOCK, &o->lock, sizeof(o->lock), NULL);
-
-		if (err == -EHOSTDOWN || err == -EINTR)
-			return err;
-		list_del(&o->node);
-		kfree(o);
-	}
-	return 0;
-}
-
-static void pay_fn(struct work_struct *work)
-{
-	mutex_lock(&owed_lock);
-	if (pay())
-		schedule_delayed_work(&pay_work, RETRY);
-	mutex_unlock(&owed_lock);
-}
-
-static void owe(const struct sivring_lock *lock)
+static struct owed *owe(const struct sivring_lock *lock, bool unheard)
 {
 	struct owed *o = kmalloc(sizeof(*o), GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
 
 	o->lock = *lock;
-	mutex_lock(&owed_lock);
+	o->lock.type = SIVRING_LOCK_NONE;
+	o->lock.flags &= ~SIVRING_LOCK_TEST;
+	o->unheard = unheard;
+	spin_lock(&owed_lock);
 	list_add_tail(&o->node, &owed);
-	mutex_unlock(&owed_lock);
-	schedule_delayed_work(&pay_work, RETRY);
+	spin_unlock(&owed_lock);
+	if (unheard)
+		schedule_delayed_work(&pay_work, RETRY);
+	return o;
 }
 
-/* What was given back first must not end what is taken now. */
-static int settle(void)
+/* True: it is gone, and *err what the host said. Else the work has it now. */
+static bool pay(struct owed *o, int *err)
 {
-	int err = 0;
+	bool heard;
 
-	if (list_empty_careful(&owed))
-		return 0;
-	if (mutex_lock_killable(&owed_lock))
-		return -EINTR;
-	err = pay();
-	mutex_unlock(&owed_lock);
-	return err;
+	*err = siv_control_ask(SIVRING_LOCK, &o->lock, sizeof(o->lock), NULL);
+	heard = *err != -EHOSTDOWN && *err != -EINTR;
+	spin_lock(&owed_lock);
+	o->unheard = !heard;
+	if (heard)
+		list_del(&o->node);
+	spin_unlock(&owed_lock);
+	if (heard) {
+		kfree(o);
+		wake_up_all(&paid);
+	} else {
+		schedule_delayed_work(&pay_work, RETRY);
+	}
+	return heard;
+}
+
+static struct owed *first_unheard(void)
+{
+	struct owed *o, *found = NULL;
+
+	spin_lock(&owed_lock);
+	list_for_each_entry(o, &owed, node)
+		if (o->unheard) {
+			found = o;
+			break;
+		}
+	spin_unlock(&owed_lock);
+	return found;
+}
+
+/* What is unheard is this work's alone. */
+static void pay_fn(struct work_struct *work)
+{
+	struct owed *o;
+	int err;
+
+	while ((o = first_unheard()) && pay(o, &err))
+		;
+}
+
+static bool owes(u64 owner)
+{
+	struct owed *o;
+	bool yes = false;
+
+	spin_lock(&owed_lock);
+	list_for_each_entry(o, &owed, node)
+		yes |= o->lock.owner == owner;
+	spin_unlock(&owed_lock);
+	return yes;
+}
+
+static int settle(u64 owner)
+{
+	long left = wait_event_killable_timeout(paid, !owes(owner), SIV_TIMEOUT);
+
+	return left > 0 ? 0 : left ? -EINTR : -EHOSTDOWN;
 }
 
 void siv_lock_exit(void)
@@ -126,19 +163,18 @@ static int ask(const struct siv_grant *g, const struct file_lock *fl, u32 flags,
 	if (READ_ONCE(g->revoked))
 		return -EKEYREVOKED;
 	lock.flags |= flags;
-	err = settle();
+	err = settle(lock.owner);
 	return err ?: siv_control_ask(SIVRING_LOCK, &lock, sizeof(lock), found);
 }
 
 static int tell_unlock(const struct siv_grant *g, const struct file_lock *fl)
 {
-	struct sivring_lock lock = describe(g, fl);
-	int err = ask(g, fl, 0, NULL);
+	const struct sivring_lock lock = describe(g, fl);
+	int err;
 
-	if (err != -EHOSTDOWN && err != -EINTR)
-		return err;
-	owe(&lock);
-	return 0;
+	if (READ_ONCE(g->revoked))
+		return -EKEYREVOKED;
+	return pay(owe(&lock, false), &err) ? err : 0;
 }
 
 /* Ask until it is given, the host telling when it may be. */
@@ -180,6 +216,16 @@ static void lose_old(struct file *file, struct file_lock *fl)
 	siv_fl(fl, type) = wanted;
 }
 
+/* The host may have given it, or will yet, and nobody would return it. */
+static void not_taken(struct file *file, struct file_lock *fl)
+{
+	const struct sivring_lock lock = describe(siv_grant_of(file->f_path.dentry), fl);
+
+	siv_fl(fl, type) = F_UNLCK;
+	locks_lock_file_wait(file, fl);
+	owe(&lock, true);
+}
+
 static int get_lock(struct file *file, int cmd, struct file_lock *fl)
 {
 	struct siv_grant *g = siv_grant_of(file->f_path.dentry);
@@ -191,13 +237,10 @@ static int get_lock(struct file *file, int cmd, struct file_lock *fl)
 		err = ask_and_wait(g, fl);
 	if (!err)
 		err = locks_lock_file_wait(file, fl);
-	else if (err != -EINTR)
+	else if (err != -EINTR && err != -EHOSTDOWN)
 		return err;
-	/* killed before the answer: the host may have given it, and nobody would return it */
-	if (err) {
-		siv_fl(fl, type) = F_UNLCK;
-		give_back(file, fl);
-	}
+	if (err)
+		not_taken(file, fl);
 	return err;
 }
 

@@ -180,8 +180,8 @@ static struct siv_object *object_new(const struct sivring_grant *g, struct siv_l
 	inode->i_mode = S_IFREG | (g->mode & 0777);
 	i_uid_write(inode, g->uid);
 	i_gid_write(inode, g->gid);
-	if (link->huge)
-		inode->i_flags |= S_DAX;	/* 6.1 aligns for 2 MiB only so */
+	if (SIV_HUGE_ENTRIES && link->huge)
+		inode->i_flags |= S_DAX;	/* or it takes huge entries for its own */
 	inode->i_op = &siv_file_iops;
 	inode->i_fop = &siv_file_fops;
 	inode->i_mapping->a_ops = &channel_aops;

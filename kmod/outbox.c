@@ -11,16 +11,20 @@
 #include "sivshmem.h"
 
 #define RETRY	(HZ / 10)
+#define BATCH	256		/* letters before the host is asked what it has read */
 
 struct letter {
 	struct list_head node;
 	u16 type;			/* RELEASE or SESSION_CLOSE */
 	u64 session, id;
+	u32 beginning;			/* of the host; those of before another are void */
 	struct siv_grant *grant;	/* to free, or NULL */
+	struct siv_session *ended;	/* likewise */
 	bool left;			/* the grant's object counts it no more */
 	bool sent;			/* into the ring, in this round */
 };
 
+static u32 beginnings;			/* counted by control.c alone */
 static LIST_HEAD(letters);
 static DEFINE_SPINLOCK(letters_lock);
 static struct workqueue_struct *queue;
@@ -42,6 +46,12 @@ static bool leave(struct letter *l)
 	return may;
 }
 
+/* The host knows nothing of it any more, so there is nothing to tell it. */
+static bool is_void(const struct letter *l)
+{
+	return l->beginning != READ_ONCE(beginnings) || (l->grant && l->grant->stale);
+}
+
 static int deliver(struct letter *l)
 {
 	struct sivring_release release = { .grant = l->id };
@@ -50,7 +60,7 @@ static int deliver(struct letter *l)
 	l->sent = false;
 	if (l->grant && !leave(l))
 		return -EBUSY;
-	if (l->grant && l->grant->stale)
+	if (is_void(l))
 		return 0;
 	err = siv_control_send(l->type, 0, l->session, &release,
 			       l->type == SIVRING_RELEASE ? sizeof(release) : 0);
@@ -62,12 +72,13 @@ static int deliver(struct letter *l)
 static void discard(struct letter *l)
 {
 	if (l->grant) {
-		leave(l);
 		iput(&l->grant->object->inode);
 		siv_session_put(l->grant->session);
 		kfree(l->grant);
 		siv_channel_unpin();
 	} else {
+		if (l->ended)
+			siv_session_left(l->ended);
 		module_put(THIS_MODULE);
 	}
 	kfree(l);
@@ -103,15 +114,25 @@ static void confirm(struct list_head *sent, u64 epoch, struct list_head *busy)
 		discard(l);
 }
 
+static bool more(void)
+{
+	bool yes;
+
+	spin_lock(&letters_lock);
+	yes = !list_empty(&letters);
+	spin_unlock(&letters_lock);
+	return yes;
+}
+
 static void work_fn(struct work_struct *unused)
 {
 	u64 epoch = siv_control_epoch();
 	struct letter *l;
 	LIST_HEAD(busy);
 	LIST_HEAD(sent);
-	int err = 0;
+	int err = 0, n;
 
-	while (err != -EHOSTDOWN && (l = first())) {
+	for (n = 0; n < BATCH && err != -EHOSTDOWN && (l = first()); n++) {
 		err = deliver(l);
 		if (err == -EBUSY || err == -EHOSTDOWN)
 			list_add_tail(&l->node, &busy);
@@ -122,10 +143,14 @@ static void work_fn(struct work_struct *unused)
 		cond_resched();
 	}
 	confirm(&sent, epoch, &busy);
-	if (list_empty(&busy))
+	if (list_empty(&busy)) {
+		if (err != -EHOSTDOWN && more())
+			queue_delayed_work(queue, &work, 0);
 		return;
+	}
 	spin_lock(&letters_lock);
-	list_splice(&busy, &letters);
+	/* behind the others, which may not wait for one that can not be sent yet */
+	list_splice_tail(&busy, &letters);
 	spin_unlock(&letters_lock);
 	/* else siv_outbox_kick() goes on, when the host is there */
 	if (err != -EHOSTDOWN || siv_control_up())
@@ -137,55 +162,47 @@ void siv_outbox_kick(void)
 	mod_delayed_work(queue, &work, 0);
 }
 
-static void post(u16 type, u64 session, u64 id, struct siv_grant *grant)
+static void post(const struct letter *what)
 {
-	struct letter *l = kzalloc(sizeof(*l), GFP_KERNEL | __GFP_NOFAIL);
+	struct letter *l = kmalloc(sizeof(*l), GFP_KERNEL | __GFP_NOFAIL);
 
+	*l = *what;
 	/* the letter keeps the module: its code runs after the last file is gone */
-	if (!grant)
+	if (!l->grant)
 		__module_get(THIS_MODULE);
-	l->type = type;
-	l->session = session;
-	l->id = id;
-	l->grant = grant;
 	spin_lock(&letters_lock);
 	list_add_tail(&l->node, &letters);
 	spin_unlock(&letters_lock);
 	siv_outbox_kick();
 }
 
-void siv_outbox_session_close(u64 id)
+u32 siv_outbox_beginning(void)
 {
-	post(SIVRING_SESSION_CLOSE, id, 0, NULL);
+	return READ_ONCE(beginnings);
+}
+
+void siv_outbox_session_close(struct siv_session *session)
+{
+	post(&(struct letter){ .type = SIVRING_SESSION_CLOSE, .session = session->id,
+		.beginning = session->beginning, .ended = session });
 }
 
 void siv_outbox_release(u64 session, u64 grant)
 {
-	post(SIVRING_RELEASE, session, grant, NULL);
+	post(&(struct letter){ .type = SIVRING_RELEASE, .session = session, .id = grant,
+		.beginning = siv_outbox_beginning() });
 }
 
 void siv_outbox_grant_free(struct siv_grant *grant)
 {
-	post(SIVRING_RELEASE, grant->session->id, grant->id, grant);
+	post(&(struct letter){ .type = SIVRING_RELEASE, .session = grant->session->id,
+		.id = grant->id, .beginning = siv_outbox_beginning(), .grant = grant });
 }
-
-/* The host knows nothing any more, so there is nothing to tell it. */
-static void forget_fn(struct work_struct *unused)
-{
-	struct letter *l, *next;
-	LIST_HEAD(all);
-
-	spin_lock(&letters_lock);
-	list_splice_init(&letters, &all);
-	spin_unlock(&letters_lock);
-	list_for_each_entry_safe(l, next, &all, node)
-		discard(l);
-}
-static DECLARE_WORK(forget_work, forget_fn);
 
 void siv_outbox_forget(void)
 {
-	queue_work(queue, &forget_work);
+	WRITE_ONCE(beginnings, beginnings + 1);
+	siv_outbox_kick();
 }
 
 int siv_outbox_init(void)

@@ -66,7 +66,7 @@ static struct holder *take(struct task_struct *task)
 {
 	struct holder *h;
 
-	if (used == SIVWAKE_HOLDERS || !has_share(current_uid()))
+	if (used == SIVWAKE_HOLDERS || !has_share(siv_payer()))
 		return NULL;
 	while (holders[next].task)
 		next = (next + 1) % SIVWAKE_HOLDERS;
@@ -74,7 +74,7 @@ static struct holder *take(struct task_struct *task)
 	/* not the same at once: its last state should be old when it comes again */
 	next = (next + 1) % SIVWAKE_HOLDERS;
 	h->task = task;
-	h->uid = current_uid();
+	h->uid = siv_payer();
 	hlist_add_head(&h->node, head_of(task));
 	WRITE_ONCE(used, used + 1);
 	set_state(h, h->state + 1);

@@ -111,8 +111,9 @@ static int probe_link(struct pci_dev *pdev, const struct siv_doorbell *doorbell)
 	link->doorbell = *doorbell;
 	link->start = pci_resource_start(pdev, 2);
 	link->length = link->usable = pci_resource_len(pdev, 2);
-	link->huge = maps_write_back(link->start);
-	if (!link->huge)
+	/* without DAX the kernel takes our huge entries for its own */
+	link->huge = IS_ENABLED(CONFIG_FS_DAX) && maps_write_back(link->start);
+	if (!maps_write_back(link->start))
 		dev_warn(&pdev->dev, "memory below 4 GiB: no 2 MiB mappings; give the root port pref64-reserve=1G\n");
 	/* pgmap is in use until devres has run: keep link until after that */
 	err = devm_add_action(&pdev->dev, link_put_action, link);

@@ -7,6 +7,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/user_namespace.h>
 #include "sivshmem.h"
 
 struct message {
@@ -16,6 +17,7 @@ struct message {
 };
 
 static u64 last_id;		/* under siv_lock */
+static LIST_HEAD(leaving);	/* the host has not heard yet that they ended; likewise */
 
 static void session_free(struct kref *ref)
 {
@@ -23,12 +25,19 @@ static void session_free(struct kref *ref)
 	struct message *m, *next;
 
 	mutex_lock(&siv_lock);
-	list_del(&s->node);
+	list_move(&s->node, &leaving);
 	mutex_unlock(&siv_lock);
 	list_for_each_entry_safe(m, next, &s->inbox, node)
 		kfree(m);
-	siv_outbox_session_close(s->id);
 	put_pid(s->tgid);
+	siv_outbox_session_close(s);
+}
+
+void siv_session_left(struct siv_session *s)
+{
+	mutex_lock(&siv_lock);
+	list_del(&s->node);
+	mutex_unlock(&siv_lock);
 	kfree(s);
 }
 
@@ -64,16 +73,39 @@ int siv_session_announce(struct siv_session *s, u16 flags)
 				sizeof(s->who));
 }
 
-/* siv_lock held. No user gets more than are left for all others. */
-static bool has_share(u32 uid)
+/* Who pays: of a user namespace he who made it, whoever he is in there. */
+kuid_t siv_payer(void)
+{
+	const struct user_namespace *ns = current_user_ns();
+
+	if (ns == &init_user_ns)
+		return current_euid();
+	while (ns->parent != &init_user_ns)
+		ns = ns->parent;
+	return ns->owner;
+}
+
+static void count_sessions(const struct list_head *list, kuid_t payer, unsigned int *all,
+			   unsigned int *own)
 {
 	struct siv_session *s;
+
+	list_for_each_entry(s, list, node) {
+		++*all;
+		*own += uid_eq(s->payer, payer);
+	}
+}
+
+/*
+ * siv_lock held. No user gets more than are left for all others. One counts until
+ * the host has heard of its end: nobody opens and closes faster than that.
+ */
+static bool has_share(kuid_t payer)
+{
 	unsigned int all = 0, own = 0;
 
-	list_for_each_entry(s, &siv_sessions, node) {
-		all++;
-		own += s->who.uid == uid;
-	}
+	count_sessions(&siv_sessions, payer, &all, &own);
+	count_sessions(&leaving, payer, &all, &own);
 	return all < SIV_SESSIONS_MAX && own < SIV_SESSIONS_MAX - all;
 }
 
@@ -82,7 +114,7 @@ static bool enlist(struct siv_session *s)
 	bool may;
 
 	mutex_lock(&siv_lock);
-	may = has_share(s->who.uid);
+	may = has_share(s->payer);
 	if (may) {
 		s->id = ++last_id;
 		list_add_tail(&s->node, &siv_sessions);
@@ -114,12 +146,15 @@ static int session_open(struct inode *inode, struct file *file)
 	init_waitqueue_head(&s->wait);
 	s->tgid = get_pid(task_tgid(current));
 	stamp(&s->who);
+	s->payer = siv_payer();
 	if (!enlist(s)) {
 		put_pid(s->tgid);
 		kfree(s);
 		return -EMFILE;
 	}
 	err = siv_session_announce(s, 0);
+	/* not before: this host has to hear of the end */
+	s->beginning = siv_outbox_beginning();
 	if (err) {
 		siv_session_put(s);
 		return gone(err);
@@ -265,8 +300,6 @@ out:
 /* siv_lock held. With revoke, every fd and mapping that it granted dies. */
 void siv_session_end(struct siv_session *s, int error, bool revoke)
 {
-	struct siv_grant *g;
-
 	spin_lock(&s->lock);
 	if (!s->error || revoke)
 		s->error = error;
@@ -275,9 +308,7 @@ void siv_session_end(struct siv_session *s, int error, bool revoke)
 	if (!revoke)
 		return;
 	s->ended = true;
-	list_for_each_entry(g, &siv_grants, node)
-		if (g->session == s)
-			siv_grant_revoke(g);
+	siv_grants_revoke(s);
 }
 
 void siv_sessions_forget_all(void)
@@ -340,6 +371,8 @@ static void drop_unclaimed(struct siv_session *s)
 	list_for_each_entry_safe(g, next, &siv_grants, node) {
 		if (g->session == s && !g->claimed) {
 			g->claimed = true;
+			/* nobody has a file of it; who looks for grants to revoke misses it */
+			WRITE_ONCE(g->revoked, true);
 			list_move(&g->node, &dead);
 		}
 	}

@@ -52,10 +52,12 @@ struct siv_link {
 /* A process that speaks with the host. Held by its file and its grants. */
 struct siv_session {
 	struct kref ref;
-	struct list_head node;		/* siv_sessions, under siv_lock */
+	struct list_head node;		/* siv_sessions, or leaving; under siv_lock */
 	u64 id;
 	struct pid *tgid;
 	struct sivring_session who;
+	kuid_t payer;			/* whose share it is of */
+	u32 beginning;			/* of the host that was told of it */
 	spinlock_t lock;		/* all below */
 	struct list_head inbox;
 	unsigned int inbox_count;
@@ -75,6 +77,7 @@ struct siv_object {
 	struct inode inode;
 	struct list_head node;		/* siv_objects, under siv_lock */
 	unsigned int grants;		/* under siv_lock */
+	bool revoking;			/* likewise, and no longer than that is held */
 	struct rw_semaphore sem;	/* all below, and i_size */
 	struct siv_link *link;
 	u64 id, generation, change;
@@ -172,14 +175,17 @@ bool siv_control_all_read(u64 epoch);
 int siv_outbox_init(void);
 void siv_outbox_exit(void);
 void siv_outbox_kick(void);
-void siv_outbox_session_close(u64 id);
+void siv_outbox_session_close(struct siv_session *session);
 void siv_outbox_release(u64 session, u64 grant);
 void siv_outbox_grant_free(struct siv_grant *grant);
 void siv_outbox_forget(void);				/* the host began anew */
+u32 siv_outbox_beginning(void);				/* how often it did */
 
 /* session.c */
 extern const struct file_operations siv_session_fops;
 void siv_session_put(struct siv_session *s);
+void siv_session_left(struct siv_session *s);		/* the host has heard of its end */
+kuid_t siv_payer(void);
 struct siv_session *siv_session_find(u64 id);		/* siv_lock held */
 void siv_session_deliver(u64 id, const void *message, u32 length);
 void siv_session_end(struct siv_session *s, int error, bool revoke);
@@ -202,6 +208,7 @@ void siv_grant_put(struct siv_grant *grant);
 int siv_grant_fd(struct siv_session *s, struct sivshmem_grant_fd *arg);
 void siv_grant_entry(const struct siv_grant *g, struct sivshmem_entry *e);
 void siv_grant_revoke(struct siv_grant *grant);		/* siv_lock held */
+void siv_grants_revoke(const struct siv_session *s);	/* all of its; likewise */
 void siv_grant_revoke_id(u64 id);
 /* Ask the host; the object is up to date when they return 0. */
 int siv_grant_stat(struct siv_grant *grant);
@@ -234,7 +241,7 @@ int siv_wake_sleep(struct siv_wake *k, struct siv_sleeper *s,
 		   struct hrtimer_sleeper *timeout);
 u32 siv_wake_up(struct siv_wake *k, const struct siv_sleeper *who, u32 count,
 		bool only_stale);
-void siv_wake_revoked(struct siv_wake *k, const struct siv_grant *grant);
+void siv_wake_revoked(struct siv_wake *k);		/* sleepers whose grants are */
 void siv_wake_publish(u32 holder, u16 state);		/* siv_owner_lock held */
 void siv_wake_republish(void);				/* all owners of this VM */
 void siv_wake_owner_died(void);				/* siv_owner_lock held */

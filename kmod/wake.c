@@ -7,6 +7,8 @@
 #include <linux/hrtimer.h>
 #include <linux/interrupt.h>
 #include <linux/io.h>
+#include <linux/jiffies.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -33,6 +35,7 @@ struct siv_wake {
 	struct delayed_work look;
 	unsigned long storm_at;		/* jiffies, with how many interrupts in it */
 	unsigned int storm;
+	u64 paid_at;			/* ns: when their time is worked off */
 	bool deaf;			/* look() is to enable the interrupt again */
 	struct list_head node;		/* wakes, under siv_owner_lock */
 	struct bucket bucket[SIVWAKE_BUCKETS];
@@ -248,24 +251,40 @@ static void take_pending(struct siv_wake *k)
 
 unsigned int siv_storm = 64;	/* interrupts in one jiffy: then none until the next */
 
-/* A peer that rings without end must not have a processor of ours. */
-static bool is_storm(struct siv_wake *k)
+/*
+ * A peer that rings without end must not have a processor of ours: it gets so
+ * many interrupts in a jiffy, and half of the time, should each take long.
+ */
+static bool is_storm(struct siv_wake *k, u64 now)
 {
 	if (k->storm_at != jiffies) {
 		k->storm_at = jiffies;
 		k->storm = 0;
 	}
-	return ++k->storm > READ_ONCE(siv_storm);
+	return ++k->storm > READ_ONCE(siv_storm) || k->paid_at > now + TICK_NSEC;
+}
+
+static void account(struct siv_wake *k, u64 began)
+{
+	u64 spent = ktime_get_ns() - began;
+
+	k->paid_at = max_t(u64, k->paid_at, began) + 2 * spent;
+}
+
+static unsigned long until_paid(const struct siv_wake *k, u64 now)
+{
+	return k->paid_at > now ? nsecs_to_jiffies(k->paid_at - now) + 1 : 1;
 }
 
 static irqreturn_t link_irq(int irq, void *arg)
 {
 	struct siv_wake *k = arg;
+	u64 began = ktime_get_ns();
 
-	if (is_storm(k)) {
+	if (is_storm(k, began)) {
 		disable_irq_nosync(irq);
 		WRITE_ONCE(k->deaf, true);
-		mod_delayed_work(system_wq, &k->look, 1);
+		mod_delayed_work(system_wq, &k->look, until_paid(k, began));
 		return IRQ_HANDLED;
 	}
 	take_pending(k);
@@ -273,6 +292,7 @@ static irqreturn_t link_irq(int irq, void *arg)
 		xchg(&own_slot(k)->died, 0);
 		mod_delayed_work(system_wq, &k->look, 0);
 	}
+	account(k, began);
 	return IRQ_HANDLED;
 }
 
@@ -432,7 +452,7 @@ int siv_wake_sleep(struct siv_wake *k, struct siv_sleeper *s,
 }
 
 /* siv_lock held */
-void siv_wake_revoked(struct siv_wake *k, const struct siv_grant *grant)
+void siv_wake_revoked(struct siv_wake *k)
 {
 	struct siv_sleeper *s, *next;
 	unsigned int i;
@@ -440,7 +460,7 @@ void siv_wake_revoked(struct siv_wake *k, const struct siv_grant *grant)
 	for (i = 0; k && i < SIVWAKE_BUCKETS; i++) {
 		spin_lock_irq(&k->bucket[i].lock);
 		list_for_each_entry_safe(s, next, &k->bucket[i].sleepers, node)
-			if (s->grant == grant)
+			if (READ_ONCE(s->grant->revoked))
 				release(k, i, s, -EKEYREVOKED);
 		spin_unlock_irq(&k->bucket[i].lock);
 	}

@@ -76,6 +76,39 @@ devices() {
 	[ "$n" -gt 100 ] && [ "$n" -le 512 ]
 }
 
+@test "hold: one user who is many in a namespace of his own has one user's share" {
+	in_vm b "$F/rogue" /dev/sivshmem crowd 4242 900 10 >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	local p=$! n
+	wait_for 30 grep -q 'crowd: ' "$BATS_TEST_TMPDIR/out"
+	cat "$BATS_TEST_TMPDIR/out"
+	run_x b open /m-room rwcx , unlink /m-room
+	wait "$p"
+	n=$(sed -n 's/^crowd: \([0-9]*\).*/\1/p' "$BATS_TEST_TMPDIR/out")
+	[ "$n" -gt 100 ] && [ "$n" -le 512 ]
+}
+
+@test "hold: sessions opened and closed without end hold nobody up, and all end" {
+	local most=0 n p
+	sessions() {
+		sivshmem-ca --dir "$W/ca" status --run-dir "$W/run" --json |
+			jq '[.vms[] | select(.name == "b") | .sessions] | add // 0'
+	}
+	"$VM" exec b --dir "$W" --timeout 50 --user 4242:4242 -- "$F/rogue" /dev/sivshmem churn 8 12 \
+		>"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	p=$!
+	wait_for 30 grep -q 'churn: ' "$BATS_TEST_TMPDIR/out"
+	for _ in 1 2 3 4; do
+		run_x b open /m-room rwcx , unlink /m-room
+		n=$(sessions)
+		[ "$n" -le "$most" ] || most=$n
+	done
+	wait "$p"
+	echo "# $most sessions of the VM at most" >&3
+	[ "$most" -le 1024 ]
+	none() { [ "$(sessions)" -eq 0 ]; }
+	wait_for 20 none
+}
+
 @test "hold: a host that breaks the ring gets a new beginning, and no busy kernel" {
 	requires python3
 	a open /m-i rwcx , truncate 4096 >/dev/null

@@ -69,6 +69,42 @@ flock un done' ]
 	run_x kill_in a python3
 }
 
+@test "locks: one that is given after its asker has gone is given back" {
+	local workers
+	hold one la /m-g print mine await /m-g-go sleep 2 flock ex print back hold
+	wait_for 20 said one mine
+	workers=$(status | jq '.vms[].worker_pid')
+	run_x lb /m-g mark /m-g-go
+	sleep 1
+	kill -STOP $workers
+	wait_for 20 said one back
+	kill -CONT $workers
+	said one 'flock ex EHOSTDOWN'
+	run_x lb /m-g flock ex
+	has 'flock ex done'
+	run_x kill_in a python3
+}
+
+@test "locks: what is given back late ends no lock that was taken since" {
+	local workers
+	hold one la /m-o flock ex print mine await /m-o-go sleep 2 aside un sleep 2 flock ex \
+		print again hold
+	wait_for 20 said one mine
+	workers=$(status | jq '.vms[].worker_pid')
+	run_x lb /m-o mark /m-o-go
+	sleep 1
+	kill -STOP $workers
+	wait_for 20 said one 'aside un done'
+	kill -CONT $workers
+	wait_for 20 said one again
+	for _ in 1 2 3 4 5; do
+		run_x lb /m-o flock ex nb
+		has 'flock ex EAGAIN'
+		sleep 1
+	done
+	run_x kill_in a python3
+}
+
 @test "locks: record locks of two VMs meet byte by byte, and F_GETLK shows them" {
 	hold one la /m-r record ex 10 20 record un 15 5 print mine await /m-r-tried
 	wait_for 20 said one mine

@@ -148,5 +148,5 @@ ro() { tool b reader "$@"; }
 
 no_splats() { # VM: the kernel had nothing to complain about
 	in_vm "$1" dmesg >"$W/dmesg-$1"
-	! grep -E -A30 'BUG|WARNING|Oops|Call Trace|general protection|KASAN|refcount_t' "$W/dmesg-$1"
+	! grep -E -A30 'BUG|WARNING|Oops|Call Trace|general protection|KASAN|refcount_t|[Bb]ad (pmd|pte|page)|rss-counter' "$W/dmesg-$1"
 }

@@ -51,9 +51,14 @@ static void advise(char *at, size_t length)
 {
 	int advice;
 
-	for (advice = 0; advice <= 30; advice++)
-		if (advice != MADV_REMOVE)
-			tell(madvise(at, length, advice));
+	for (advice = 0; advice <= 30; advice++) {
+		if (advice == MADV_REMOVE)
+			continue;
+		/* there is something to do it to, of 2 MiB where the kernel maps so */
+		for (size_t i = 0; i < length; i += 512 * PAGE)
+			*(volatile char *)(at + i);
+		tell(madvise(at, length, advice));
+	}
 	tell(madvise(at, PAGE, MADV_HWPOISON));
 	tell(madvise(at, PAGE, MADV_SOFT_OFFLINE));
 }

@@ -8,6 +8,9 @@
  *   garbage COUNT SEED   random and damaged messages on COUNT sessions
  *   order                each message out of its turn
  *   stall COUNT SECONDS  open COUNT half handshakes and hold them
+ *   churn PROCESSES SECONDS  open and close sessions without end
+ *   crowd UID COUNT SECONDS  half handshakes of COUNT users, in a user namespace
+ *                        that UID made (as root, who maps them; device only)
  *   ioctl COUNT SEED     random ioctls and grants (device only)
  *   inherit              use the parent's session in a child (device only)
  *
@@ -17,14 +20,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <sodium.h>
@@ -238,6 +245,97 @@ static int do_stall(int argc, char **argv)
 	return 0;
 }
 
+static int do_churn(int argc, char **argv)
+{
+	time_t end;
+	int i;
+
+	if (argc < 2)
+		errx(2, "churn PROCESSES SECONDS");
+	end = time(NULL) + atoi(argv[1]);
+	for (i = 0; i < atoi(argv[0]); i++) {
+		if (fork())
+			continue;
+		while (time(NULL) < end) {
+			int fd = open(carrier, O_RDWR | O_CLOEXEC);
+
+			if (fd >= 0)
+				close(fd);
+		}
+		_exit(0);
+	}
+	printf("churn: %d processes\n", i);
+	fflush(stdout);
+	while (wait(NULL) > 0)
+		;
+	return 0;
+}
+
+static void write_map(pid_t pid, const char *which)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, which);
+	fd = open(path, O_WRONLY);
+	if (fd < 0 || dprintf(fd, "0 200000 60000\n") < 0)
+		err(3, "%s", path);
+	close(fd);
+}
+
+static int be_many(int count, unsigned int seconds)
+{
+	struct sivshmem_handshake hs;
+	struct sivp_hello hello;
+	int i, fd, held = 0;
+
+	if (setresuid(0, 0, 0))
+		err(3, "uid 0 in the namespace");
+	for (i = 1; i <= count; i++) {
+		/* of this thread alone: the C library would ask the others too */
+		if (syscall(SYS_setresuid, -1, i, -1))
+			err(3, "uid %d", i);
+		fd = open(carrier, O_RDWR | O_CLOEXEC);
+		sivshmem_hs_client_hello(&hs, &hello);
+		held += fd >= 0 && write(fd, &hello, sizeof(hello)) > 0;
+		if (syscall(SYS_setresuid, -1, 0, -1))
+			err(3, "uid 0");
+	}
+	printf("crowd: %d half handshakes\n", held);
+	fflush(stdout);
+	sleep(seconds);
+	return 0;
+}
+
+static int do_crowd(int argc, char **argv)
+{
+	const struct rlimit files = { 8192, 8192 };
+	int made[2], mapped[2];
+	char byte = 0;
+	pid_t pid;
+
+	if (argc < 3)
+		errx(2, "crowd UID COUNT SECONDS");
+	if (setrlimit(RLIMIT_NOFILE, &files) || pipe(made) || pipe(mapped))
+		err(3, "crowd");
+	pid = fork();
+	if (!pid) {
+		uid_t owner = (uid_t)atoi(argv[0]);
+
+		if (setgid(owner) || setuid(owner) || unshare(CLONE_NEWUSER) ||
+		    write(made[1], &byte, 1) != 1 || read(mapped[0], &byte, 1) != 1)
+			err(3, "a user namespace");
+		_exit(be_many(atoi(argv[1]), (unsigned int)atoi(argv[2])));
+	}
+	if (read(made[0], &byte, 1) != 1)
+		errx(3, "no user namespace");
+	write_map(pid, "uid_map");
+	write_map(pid, "gid_map");
+	if (write(mapped[1], &byte, 1) != 1)
+		err(3, "crowd");
+	return waitpid(pid, NULL, 0) == pid ? 0 : 3;
+}
+
 static int do_ioctl(int argc, char **argv)
 {
 	static uint8_t arg[4096];
@@ -301,12 +399,13 @@ int main(int argc, char **argv)
 		int (*run)(int argc, char **argv);
 	} verbs[] = {
 		{ "auth", do_auth }, { "garbage", do_garbage }, { "order", do_order },
-		{ "stall", do_stall }, { "ioctl", do_ioctl }, { "inherit", do_inherit },
+		{ "stall", do_stall }, { "churn", do_churn }, { "crowd", do_crowd },
+		{ "ioctl", do_ioctl }, { "inherit", do_inherit },
 	};
 	size_t i;
 
 	if (argc < 3 || sodium_init() < 0)
-		errx(2, "usage: rogue CARRIER auth|garbage|order|stall|ioctl|inherit ...");
+		errx(2, "usage: rogue CARRIER auth|garbage|order|stall|churn|crowd|ioctl|inherit ...");
 	carrier = argv[1];
 	for (i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
 		if (!strcmp(argv[2], verbs[i].name))

@@ -4,6 +4,7 @@
 flock ex|sh|un [nb]    record ex|sh|un START LENGTH [nb]    test START LENGTH
 open (another description of it)    close (that)    print TEXT    sleep SECONDS
 hold (until killed)    fork OPERATION... (in a child)
+aside un (give a flock back in another thread, meanwhile)
 shred COUNT (unlock every other byte of what is locked, up to so many)
 mark OTHER (make that object)    await OTHER (until it is there)
 """
@@ -12,6 +13,7 @@ import fcntl
 import os
 import struct
 import sys
+import threading
 import time
 
 import _posixshmem
@@ -58,6 +60,10 @@ while words:
     if word == "flock":
         kind = take(1)[0]
         attempt(f"flock {kind}", fcntl.flock, fds[-1], how(kind))
+    elif word == "aside":
+        kind = take(1)[0]
+        threading.Thread(target=attempt, args=(f"aside {kind}", fcntl.flock, fds[-1], KINDS[kind]),
+                         daemon=True).start()
     elif word == "record":
         kind, start, length = take(3)
         attempt(f"record {kind} {start} {length}", fcntl.lockf, fds[-1], how(kind),

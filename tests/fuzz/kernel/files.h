@@ -9,7 +9,6 @@ struct file;
 struct folio;
 struct file_lock;
 struct kstat { int unused; };
-struct user_namespace { int unused; };
 struct vm_area_struct { vm_flags_t vm_flags; };
 struct vm_operations_struct { int unused; };
 typedef struct { int unused; } poll_table;

@@ -3,7 +3,8 @@
 
 #include <sys/mman.h>
 
-int kernel_mutexes, kernel_spinning, kernel_fail, init_user_ns;
+int kernel_mutexes, kernel_spinning, kernel_fail;
+struct user_namespace init_user_ns;
 unsigned long jiffies = 1000;
 struct module kernel_module;
 struct pci_driver *kernel_driver;

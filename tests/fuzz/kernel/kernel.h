@@ -63,6 +63,7 @@ typedef struct { u32 val; } kuid_t;
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
 #define min_t(type, a, b)	({ type a_ = (a), b_ = (b); a_ < b_ ? a_ : b_; })
 #define max_t(type, a, b)	({ type a_ = (a), b_ = (b); a_ > b_ ? a_ : b_; })
+#define IS_ENABLED(option)	1
 #define min(a, b)		min_t(__typeof__(a), a, b)
 #define BIT_ULL(n)		(1ull << (n))
 #define U32_MAX			UINT32_MAX
@@ -149,6 +150,10 @@ static inline void list_splice(struct list_head *from, struct list_head *to)
 	to->next->prev = from->prev;
 	to->next = from->next;
 	from->next->prev = to;
+}
+static inline void list_splice_tail(struct list_head *from, struct list_head *to)
+{
+	list_splice(from, to->prev);
 }
 static inline void list_splice_init(struct list_head *from, struct list_head *to)
 {
@@ -260,6 +265,9 @@ void *memdup_user(const void *from, size_t n);
 /* --- time, waiting, work --- */
 #define HZ			250
 extern unsigned long jiffies;
+#define TICK_NSEC		(1000000000ull / HZ)
+#define ktime_get_ns()		(jiffies * TICK_NSEC)
+#define nsecs_to_jiffies(n)	((n) / TICK_NSEC)
 #define time_after(a, b)	((long)((b) - (a)) < 0)
 typedef struct { int unused; } wait_queue_head_t;
 #define __WAIT_QUEUE_HEAD_INITIALIZER(w) { 0 }
@@ -319,7 +327,9 @@ struct task_struct {
 	bool signalled, admin;
 };
 extern struct task_struct *current;
-extern int init_user_ns;
+struct user_namespace { const struct user_namespace *parent; kuid_t owner; };
+extern struct user_namespace init_user_ns;
+#define current_user_ns()	(&init_user_ns)
 #define TASK_RUNNING		0
 #define TASK_INTERRUPTIBLE	1
 #define TASK_FREEZABLE		2
