@@ -135,8 +135,9 @@ static void take_run_dir(void)
 
 	if (mkdir(monitor.run_dir, 0755) && errno != EEXIST)
 		err(3, "%s", monitor.run_dir);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (fd < 0)
+	/* who may open it may hold its lock, and keep the next one from it */
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 || fchmod(fd, 0600))
 		err(3, "%s", path);
 	if (!lock_run_dir(fd))
 		errx(3, "%s: another sivshmem-cad serves %s; stop it, or give another --run-dir",

@@ -119,10 +119,7 @@ static void append(struct journal *j, struct journal_record r, const void *fixed
 	uint8_t *to = half_of(j->memory, j->second) + j->at;
 
 	if (j->full || need > JOURNAL_HALF - j->at) {
-		if (!j->full)
-			warnx("the state for a restart is too large; a restart will know nothing");
 		j->full = true;
-		journal_void(j);
 		return;
 	}
 	if (r.fixed)
@@ -148,7 +145,9 @@ void journal_gone(struct journal *j, uint32_t kind, uint64_t key)
 
 bool journal_commit(struct journal *j)
 {
-	if (j->full || j->at == j->done)
+	if (j->full)
+		return true;		/* what counts is as it was before */
+	if (j->at == j->done)
 		return false;
 	j->done = j->at;
 	__atomic_store_n(&head_of(j)->committed,
@@ -161,8 +160,13 @@ void journal_rewrite(struct journal *j, void (*all)(void))
 	uint8_t *old = half_of(j->memory, j->second);
 
 	j->second = !j->second;
+	j->full = false;
 	j->at = j->done = 0;
 	all();
+	if (j->full) {
+		warnx("the state for a restart is too large; a restart will know nothing");
+		journal_void(j);
+	}
 	journal_commit(j);
 	j->base = j->at;
 	madvise(old, JOURNAL_HALF, MADV_REMOVE);

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define JOURNAL_VERSION	1
+#define JOURNAL_VERSION	2
 #define JOURNAL_HALF	(UINT64_C(1) << 30)	/* bytes; pages exist once written */
 
 struct journal_record {
@@ -33,7 +33,10 @@ void journal_close(struct journal *journal);
 void journal_put(struct journal *journal, uint32_t kind, uint64_t key,
 	const void *fixed, size_t fixed_length, const void *tail, size_t tail_length);
 void journal_gone(struct journal *journal, uint32_t kind, uint64_t key);
-/* All that was appended counts now. True when it should be written anew: */
+/*
+ * All that was appended counts now, unless there was no room for it. True when
+ * it should be written anew:
+ */
 bool journal_commit(struct journal *journal);
 /* what `all` puts replaces everything, at once. */
 void journal_rewrite(struct journal *journal, void (*all)(void));

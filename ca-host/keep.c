@@ -19,6 +19,7 @@ struct lost {
 };
 
 static struct journal *journal;
+static bool quiet;
 static struct keep_meta last;		/* as it was put */
 static struct {
 	uint64_t key;
@@ -29,13 +30,13 @@ static SLIST_HEAD(lost_list, lost) all_lost = SLIST_HEAD_INITIALIZER(all_lost);
 
 static void put(enum keep_kind kind, uint64_t key, const void *fixed, size_t length)
 {
-	if (journal)
+	if (journal && !quiet)
 		journal_put(journal, kind, key, fixed, length, NULL, 0);
 }
 
 static void gone(enum keep_kind kind, uint64_t key)
 {
-	if (journal)
+	if (journal && !quiet)
 		journal_gone(journal, kind, key);
 }
 
@@ -147,7 +148,7 @@ void keep_object(const struct object *o)
 		.members = roster_last(o), .link = o->channel->link,
 	};
 
-	if (!journal)
+	if (!journal || quiet)
 		return;
 	strlcpy(r.channel, o->channel->name, sizeof(r.channel));
 	strlcpy(r.name, o->name, sizeof(r.name));
@@ -160,7 +161,6 @@ void keep_object(const struct object *o)
 void keep_object_gone(const struct object *o)
 {
 	handover_forget(o->memfd);
-	gone(KEEP_LOCKS, o->id);
 	gone(KEEP_OBJECT, o->id);
 }
 
@@ -173,7 +173,7 @@ void keep_session(const struct session *s)
 		.chain = s->chain,
 	};
 
-	if (!journal || !s->domain->vm)
+	if (!journal || quiet || !s->domain->vm)
 		return;
 	r.domain = s->domain->vm->index;
 	if (s->holder)
@@ -203,23 +203,39 @@ void keep_grant_gone(const struct grant *g)
 		gone(KEEP_GRANT, g->id);
 }
 
-void keep_locks(const struct object *o)
+/* How many locks the grant has; to `all`, if that is there. */
+static uint32_t locks_of(const struct grant *g, struct sivring_lock *all)
 {
-	struct keep_lock *all;
-	uint32_t n, i = 0;
 	const struct lock *l;
+	uint32_t n = 0;
 
-	if (!journal)
-		return;
-	n = lock_count(o);
-	all = calloc(n + 1, sizeof(*all));
-	if (!all)
-		err(3, "locks of an object");
-	for (l = LIST_FIRST(&o->locks); l; l = lock_next(l), i++) {
-		all[i].grant = lock_grant(l)->id;
-		all[i].is = *lock_is(l);
+	for (l = LIST_FIRST(&g->object->locks); l; l = lock_next(l)) {
+		if (lock_grant(l) != g)
+			continue;
+		if (all)
+			all[n] = *lock_is(l);
+		n++;
 	}
-	journal_put(journal, KEEP_LOCKS, o->id, NULL, 0, all, n * sizeof(*all));
+	return n;
+}
+
+void keep_locks(const struct grant *g)
+{
+	struct sivring_lock *all;
+	uint32_t n;
+
+	if (!journal || quiet)
+		return;
+	n = locks_of(g, NULL);
+	if (!n) {
+		gone(KEEP_LOCKS, g->id);
+		return;
+	}
+	all = calloc(n, sizeof(*all));
+	if (!all)
+		err(3, "locks of a grant");
+	locks_of(g, all);
+	journal_put(journal, KEEP_LOCKS, g->id, NULL, 0, all, n * sizeof(*all));
 	free(all);
 }
 
@@ -231,11 +247,8 @@ static void put_objects(void)
 	uint32_t i;
 
 	for (i = 0; i < monitor.policy->channel_count; i++)
-		for (o = store_first(&monitor.policy->channels[i]); o; o = LIST_NEXT(o, node)) {
+		for (o = store_first(&monitor.policy->channels[i]); o; o = LIST_NEXT(o, node))
 			keep_object(o);
-			if (!LIST_EMPTY(&o->locks))
-				keep_locks(o);
-		}
 }
 
 static void put_sessions(const struct domain *d)
@@ -245,8 +258,11 @@ static void put_sessions(const struct domain *d)
 
 	LIST_FOREACH(s, &d->sessions, node) {
 		keep_session(s);
-		LIST_FOREACH(g, &s->grants, of_session)
+		LIST_FOREACH(g, &s->grants, of_session) {
 			keep_grant(g);
+			if (locks_of(g, NULL))
+				keep_locks(g);
+		}
 	}
 }
 
@@ -288,6 +304,11 @@ void keep_begin(struct journal *old)
 		handover_put_state(journal_fd(journal));
 }
 
+void keep_pause(bool on)
+{
+	quiet = on;
+}
+
 void keep_whole(void)
 {
 	if (journal)
@@ -296,7 +317,7 @@ void keep_whole(void)
 
 void keep_commit(void)
 {
-	if (!journal)
+	if (!journal || quiet)
 		return;
 	put_meta(false);
 	if (journal_commit(journal))

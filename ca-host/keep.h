@@ -15,7 +15,7 @@ void keep_session(const struct session *session);	/* of a VM; others end with us
 void keep_session_gone(const struct session *session);
 void keep_grant(const struct grant *grant);
 void keep_grant_gone(const struct grant *grant);
-void keep_locks(const struct object *object);
+void keep_locks(const struct grant *grant);	/* those that it has now */
 void keep_domain(const struct domain *domain);
 void keep_link(uint32_t link);
 void keep_device(const struct device *device);
@@ -23,6 +23,7 @@ void keep_device(const struct device *device);
 void keep_lost(uint32_t link, const struct sivring_extent *extent);
 void keep_commit(void);
 void keep_whole(void);			/* all of it anew */
+void keep_pause(bool on);		/* nothing of the above is written meanwhile */
 
 /* First of all: what the last monitor left, and which of it the policy has still. */
 void keep_read(void);

@@ -62,11 +62,11 @@ static const char *grant(uint64_t key, const struct keep_grant *r)
 	return NULL;
 }
 
-static const char *locks(const struct keep_lock *l, uint32_t count)
+static const char *locks(uint64_t key, const struct sivring_lock *l, uint32_t count)
 {
 	for (; count; count--, l++)
-		if (l->is.type == SIVRING_LOCK_NONE || l->is.type > SIVRING_LOCK_WRITE ||
-		    l->is.start > l->is.end || l->grant != l->is.grant)
+		if (l->type == SIVRING_LOCK_NONE || l->type > SIVRING_LOCK_WRITE ||
+		    l->start > l->end || l->grant != key)
 			return "a lock makes no sense";
 	return NULL;
 }
@@ -97,7 +97,7 @@ const char *keep_check(uint32_t kind, uint64_t key, const void *fixed, const voi
 	case KEEP_GRANT:
 		return grant(key, fixed);
 	case KEEP_LOCKS:
-		return locks(tail, count);
+		return locks(key, tail, count);
 	}
 	return NULL;		/* sockets, and links, which must be the policy's byte for byte */
 }

@@ -40,7 +40,7 @@ static const struct {
 			  SIVRING_EXTENTS_MAX },
 	[KEEP_SESSION] = { sizeof(struct keep_session), 1, 0 },
 	[KEEP_GRANT] = { sizeof(struct keep_grant), 1, 0 },
-	[KEEP_LOCKS] = { 0, sizeof(struct keep_lock), UINT32_MAX },
+	[KEEP_LOCKS] = { 0, sizeof(struct sivring_lock), UINT32_MAX },
 };
 
 static struct kept *all;
@@ -390,16 +390,13 @@ static void load_grant(const struct kept *k, void *const *sessions)
 
 static void load_locks(const struct kept *k)
 {
-	const struct keep_lock *l = k->tail;
+	const struct sivring_lock *l = k->tail;
+	struct grant *g = store_grant(k->key);
+	struct sivring_lock in_way;
 	uint32_t i;
 
-	for (i = 0; i < k->count; i++) {
-		struct grant *g = store_grant(l[i].grant);
-		struct sivring_lock in_way;
-
-		if (g && g->object->id == k->key)
-			lock_set(g, &l[i].is, &in_way);
-	}
+	for (i = 0; g && i < k->count; i++)
+		lock_set(g, &l[i], &in_way);
 }
 
 static void nothing(void *node)
@@ -413,6 +410,7 @@ void keep_load(void)
 	uint64_t next = monitor.next_session;
 	size_t i;
 
+	keep_pause(true);		/* it is all there already */
 	for (i = 0; i < all_count; i++) {
 		const struct kept *k = &all[i];
 		const struct keep_lost *lost = k->fixed;
@@ -438,6 +436,7 @@ void keep_load(void)
 	free(all);
 	all = NULL;
 	all_count = 0;
+	keep_pause(false);
 	keep_whole();
 	handover_finish();
 	if (!taken_over)

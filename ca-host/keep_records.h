@@ -21,7 +21,7 @@ enum keep_kind {
 	KEEP_OBJECT,			/* key: its id; the tail: extents */
 	KEEP_SESSION,			/* key: host_id */
 	KEEP_GRANT,			/* key: its id */
-	KEEP_LOCKS,			/* key: the object's id; the tail: struct keep_lock */
+	KEEP_LOCKS,			/* key: the grant's id; the tail: struct sivring_lock */
 	KEEP_KINDS
 };
 
@@ -84,11 +84,6 @@ struct keep_grant {
 	uint64_t session;		/* host_id */
 	uint64_t object;
 	uint32_t rights, pad;
-};
-
-struct keep_lock {
-	uint64_t grant;
-	struct sivring_lock is;
 };
 
 static inline uint64_t keep_device_key(const struct device *device)

@@ -7,6 +7,7 @@
 #include "alloc.h"
 #include "bucket.h"
 
+#define USERS	64	/* that are told apart, by their number */
 #define SAY_MS	1000	/* between two lines on what was not done and not said */
 
 struct usage {
@@ -16,6 +17,7 @@ struct usage {
 };
 
 static struct usage *of_domain, *of_service;
+static struct bucket (*of_user)[USERS];	/* of a domain: handshakes */
 static uint32_t untold;			/* how many of them have something to say */
 
 static void usage_init(struct usage *u, const struct policy_limits *l)
@@ -25,6 +27,15 @@ static void usage_init(struct usage *u, const struct policy_limits *l)
 	u->handshakes = (struct bucket){ .rate = l->handshakes, .burst = l->handshakes };
 	u->lines = (struct bucket){ .rate = l->log, .burst = l->log };
 	u->refusals = (struct bucket){ .rate = refusals, .burst = refusals };
+}
+
+static void users_init(struct bucket *users, uint32_t handshakes)
+{
+	const uint32_t half = (handshakes + 1) / 2;
+	uint32_t i;
+
+	for (i = 0; i < USERS; i++)
+		users[i] = (struct bucket){ .rate = half, .burst = half };
 }
 
 const struct policy_limits *limits_of(const struct domain *domain)
@@ -39,10 +50,13 @@ int limits_start(void)
 
 	of_domain = calloc(monitor.domain_count, sizeof(*of_domain));
 	of_service = calloc(p->service_count + 1, sizeof(*of_service));
-	if (!of_domain || !of_service)
+	of_user = calloc(monitor.domain_count, sizeof(*of_user));
+	if (!of_domain || !of_service || !of_user)
 		return -ENOMEM;
-	for (i = 0; i < monitor.domain_count; i++)
+	for (i = 0; i < monitor.domain_count; i++) {
 		usage_init(&of_domain[i], limits_of(&monitor.domains[i]));
+		users_init(of_user[i], limits_of(&monitor.domains[i])->handshakes);
+	}
 	for (i = 0; i < p->service_count; i++)
 		usage_init(&of_service[i], &p->services[i].limits);
 	return 0;
@@ -77,9 +91,14 @@ static bool begin_handshake(struct usage *u)
 	return false;
 }
 
-bool limits_handshake(const struct domain *domain)
+bool limits_handshake(const struct session *s)
 {
-	return begin_handshake(usage_of(domain));
+	struct usage *u = usage_of(s->domain);
+
+	if (bucket_take(&of_user[s->domain - monitor.domains][s->who.uid % USERS]))
+		return begin_handshake(u);
+	count(u, &u->undone);
+	return false;
 }
 
 int limits_session(const struct session *session, const struct policy_service *service)

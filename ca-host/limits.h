@@ -11,8 +11,8 @@
 int limits_start(void);			/* -errno */
 const struct policy_limits *limits_of(const struct domain *domain);
 
-/* False: no more handshakes begin in this second. */
-bool limits_handshake(const struct domain *domain);
+/* False: no more handshakes begin in this second. No user has more than half of them. */
+bool limits_handshake(const struct session *session);
 /* 0; EAGAIN: not in this second; EDQUOT: the service has all the sessions it may have. */
 int limits_session(const struct session *session, const struct policy_service *service);
 

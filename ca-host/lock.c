@@ -13,19 +13,9 @@
 
 struct lock {
 	LIST_ENTRY(lock) node;
-	const struct grant *grant;
+	struct grant *grant;
 	struct sivring_lock is;
 };
-
-uint32_t lock_count(const struct object *object)
-{
-	const struct lock *l;
-	uint32_t n = 0;
-
-	LIST_FOREACH(l, &object->locks, node)
-		n++;
-	return n;
-}
 
 const struct lock *lock_next(const struct lock *l)
 {
@@ -100,6 +90,24 @@ static bool splits(const struct grant *grant, const struct sivring_lock *wanted)
 	return false;
 }
 
+/* Its grant has another set of locks from here on. */
+static void changed(struct lock *l)
+{
+	l->grant->relock = true;
+}
+
+/* Only those of grants that are touched, and of each once. */
+static void keep_changed(const struct object *o)
+{
+	struct grant *g;
+
+	LIST_FOREACH(g, &o->grants, of_object) {
+		if (g->relock)
+			keep_locks(g);
+		g->relock = false;
+	}
+}
+
 static void remove_lock(struct lock *l)
 {
 	LIST_REMOVE(l, node);
@@ -139,19 +147,20 @@ static bool replace(struct grant *grant, const struct sivring_lock *wanted,
 		if (!is_meant(l, grant, wanted))
 			continue;
 		less |= wanted->type < l->is.type;
+		changed(l);
 		/* of one owner's ranges only one can stand out on both sides */
 		spare = cut(l, wanted, spare);
 	}
 	free(spare);
 	if (wanted->type == SIVRING_LOCK_NONE) {
 		free(fresh);
-		keep_locks(grant->object);
-		return less;
+	} else {
+		fresh->grant = grant;
+		fresh->is = *wanted;
+		LIST_INSERT_HEAD(&grant->object->locks, fresh, node);
+		changed(fresh);
 	}
-	fresh->grant = grant;
-	fresh->is = *wanted;
-	LIST_INSERT_HEAD(&grant->object->locks, fresh, node);
-	keep_locks(grant->object);
+	keep_changed(grant->object);
 	return less;
 }
 
@@ -230,6 +239,6 @@ void lock_drop(const struct grant *grant)
 	}
 	if (!any)
 		return;
-	keep_locks(grant->object);
+	keep_locks(grant);
 	tell(grant->object);
 }

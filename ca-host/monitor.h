@@ -69,6 +69,7 @@ struct grant {
 	uint32_t rights;
 	struct session *session;
 	struct object *object;
+	bool relock;			/* while lock.c changes its locks */
 };
 
 LIST_HEAD(lock_list, lock);
@@ -186,7 +187,6 @@ void store_adopted(void);
 int lock_set(struct grant *grant, const struct sivring_lock *wanted,
 	struct sivring_lock *in_way);
 void lock_drop(const struct grant *grant);	/* all that it holds */
-uint32_t lock_count(const struct object *object);
 const struct lock *lock_next(const struct lock *lock);
 const struct grant *lock_grant(const struct lock *lock);
 const struct sivring_lock *lock_is(const struct lock *lock);

@@ -204,6 +204,17 @@ bool roster_adopt(struct object *o, uint32_t last)
 	return r || !last;
 }
 
+/* No service has more than are left for the others: they could not prove themselves. */
+static bool has_share(const struct roster *r, const struct policy_service *service)
+{
+	const struct member *m;
+	uint32_t own = 0;
+
+	TAILQ_FOREACH(m, &r->members, node)
+		own += m->grant && m->grant->session->service == service;
+	return r->present < PRESENT_MAX && own < PRESENT_MAX - r->present;
+}
+
 int roster_join(struct grant *g, const struct sivp_join *join, struct sivp_attest *attested,
 		const char **reason)
 {
@@ -216,8 +227,8 @@ int roster_join(struct grant *g, const struct sivp_join *join, struct sivp_attes
 	if (by_grant(g))
 		return EEXIST;
 	r = roster_of(g->object);
-	if (r && r->present >= PRESENT_MAX) {
-		*reason = "the object has too many members";
+	if (r && !has_share(r, g->session->service)) {
+		*reason = "the object has too many members, or too many of this service";
 		return ENOSPC;
 	}
 	m = r ? calloc(1, sizeof(*m)) : NULL;

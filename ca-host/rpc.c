@@ -109,7 +109,7 @@ static int do_sign(struct session *s, const struct priv_request *q)
 {
 	struct sivp_host_body *body = &reply->host;
 
-	if (!limits_handshake(s->domain))
+	if (!limits_handshake(s))
 		return EAGAIN;
 	body->host_time = time(NULL);
 	body->crl_epoch = revoke_epoch();

@@ -162,13 +162,25 @@ static int begin_resize(struct object *o, uint64_t size, uint64_t pages, struct 
 	return 0;
 }
 
+/* Holes are zero already, and those of a local object may have any size. */
+static void skip_hole(struct object *o)
+{
+	off_t data = lseek(o->memfd, (off_t)o->zero_at, SEEK_DATA);
+
+	o->zero_at = data < 0 || (uint64_t)data > o->zero_end ? o->zero_end : (uint64_t)data;
+}
+
 /* STORE_LATER until the bytes are zero. */
 static int zero_slice(struct object *o)
 {
-	uint64_t left = o->zero_at < o->zero_end ? o->zero_end - o->zero_at : 0;
-	uint64_t now = left < WIPE_SLICE ? left : WIPE_SLICE;
-	int r = now ? zero_bytes(o, o->zero_at, o->zero_at + now) : 0;
+	uint64_t left, now;
+	int r;
 
+	if (is_local(o->channel) && o->zero_at < o->zero_end)
+		skip_hole(o);
+	left = o->zero_at < o->zero_end ? o->zero_end - o->zero_at : 0;
+	now = left < WIPE_SLICE ? left : WIPE_SLICE;
+	r = now ? zero_bytes(o, o->zero_at, o->zero_at + now) : 0;
 	o->zero_at += now;
 	return r ? r : now < left ? STORE_LATER : 0;
 }
@@ -225,6 +237,9 @@ void store_announce(const struct object *o, const struct domain *except)
 	}
 }
 
+/* The record of one that is larger would make no sense: see keep_check.c. */
+#define LOCAL_MAX	(INT64_MAX / ALLOC_PAGE * ALLOC_PAGE)
+
 /* A write past the end of a local object makes it longer, and nobody is asked. */
 static void look_at_size(struct object *o)
 {
@@ -232,7 +247,7 @@ static void look_at_size(struct object *o)
 
 	if (!is_local(o->channel) || fstat(o->memfd, &st))
 		return;
-	o->size = (uint64_t)st.st_size;
+	o->size = (uint64_t)st.st_size < LOCAL_MAX ? (uint64_t)st.st_size : LOCAL_MAX;
 	o->pages = pages_of(o->size);
 }
 
@@ -337,6 +352,7 @@ static void drop_if_unused(struct object *o)
 	keep_commit();		/* before its bytes are */
 	if (o->resizer)
 		store_forget_resize(o->resizer);
+	look_at_size(o);		/* to free it takes as long as it is large */
 	if (o->memfd >= 0)
 		wipe_close(o->memfd, o->size);
 	else

@@ -3,7 +3,9 @@
 #include "monitor.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <unistd.h>
 #include <bsd/err.h>
 #include <sivshmem/wake.h>
@@ -42,10 +44,36 @@ static void clear(struct sivwake_slot *slot)
 		__atomic_and_fetch(&slot->holders[i], 0xfffe, __ATOMIC_RELAXED);
 }
 
+static void nothing(int signal)
+{
+	(void)signal;
+}
+
+/*
+ * The VM's QEMU has the same file: it may have filled it, and made it wait for
+ * a reader. Then the alarm ends the write, again and again, should one come before it.
+ */
+static void ring(int bell, const char *name)
+{
+	const struct itimerval soon = { { 0, 20000 }, { 0, 20000 } }, never = { 0 };
+	const struct sigaction act = { .sa_handler = nothing };
+	const uint64_t one = 1;
+	ssize_t n;
+	int error;
+
+	sigaction(SIGALRM, &act, NULL);
+	setitimer(ITIMER_REAL, &soon, NULL);
+	n = write(bell, &one, sizeof(one));
+	error = errno;
+	setitimer(ITIMER_REAL, &never, NULL);
+	/* EAGAIN: rung 2^64 times and not heard, so one more adds nothing */
+	if (n < 0 && error != EAGAIN)
+		warnc(error, "cannot ring VM %s", name);
+}
+
 void wake_vm_gone(uint32_t index, uint32_t vm)
 {
 	const struct policy_link *policy = &monitor.policy->links[index];
-	const uint64_t one = 1;
 	uint32_t i;
 
 	clear(slot_of(index, vm));
@@ -53,9 +81,7 @@ void wake_vm_gone(uint32_t index, uint32_t vm)
 		if (i == vm || !(policy->readers >> i & 1))
 			continue;
 		__atomic_store_n(&slot_of(index, i)->died, 1, __ATOMIC_RELEASE);
-		/* EAGAIN: rung 2^64 times and not heard, so one more adds nothing */
-		if (write(monitor.links[index].bell[i], &one, sizeof(one)) < 0 && errno != EAGAIN)
-			warn("cannot ring VM %s", monitor.policy->vms[i].name);
+		ring(monitor.links[index].bell[i], monitor.policy->vms[i].name);
 	}
 }
 

@@ -142,3 +142,22 @@ own() { awk '$2 == "event" { n = $3 } END { print n }' "$W/$1-$2"; }
 	kill $holder
 	wait_for 5 test -S "$(socket b control)"
 }
+
+@test "hub: a doorbell that its QEMU has filled holds nobody up" {
+	world
+	qemu jam "$(socket a link1)" >"$W/jam" 3>&- &
+	local p=$!
+	wait_for 10 grep -q held "$W/jam"
+	# its end is told to the others of the link
+	run_x qemu greet "$(socket b link1)"
+	RUN_TIMEOUT=10 run_x sivshmem-ca status --run-dir "$W/run"
+	greet b control
+	kill $p
+}
+
+@test "hub: nobody else can hold the lock that the next daemon wants" {
+	requires root
+	world
+	run_x 1 setpriv --reuid 65534 --regid 65534 --clear-groups cat "$W/run/sivshmem-cad.pid"
+	has "Permission denied"
+}

@@ -112,3 +112,22 @@ said() { grep -q "$2" "$D/out-$1"; }
 @test "members: the audit log knows who joined" {
 	audit "$D" '.event == "join" and .object == "pair"' | grep -c '"service":"t/' | grep -qx 3
 }
+
+@test "members: one service leaves room for the others" {
+	local i n all=()
+	start holder maker crowd create serve 20000
+	all+=($PID)
+	wait_for 5 said holder joined
+	for i in $(seq 40); do
+		start "crowd$i" reader crowd read sleep 9000
+		all+=($PID)
+	done
+	tried() { [ "$(grep -lE 'joined|ENOSPC' "$D"/out-crowd* | wc -l)" -eq 40 ]; }
+	wait_for 20 tried
+	n=$(grep -lx joined "$D"/out-crowd* | wc -l)
+	[ "$n" -eq 32 ]
+	run_x m peer crowd join await t/maker 5000
+	has joined
+	kill "${all[@]}"
+	wait "${all[@]}" || true
+}

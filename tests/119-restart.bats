@@ -153,6 +153,36 @@ under_systemd() { # OPTION...
 	kill "$p" 2>/dev/null || true
 }
 
+@test "restart: a local object that a program has sized as it likes costs nobody anything" {
+	start_holder sivshmem-cad --hold
+	cat >"$BATS_TEST_TMPDIR/absurd.py" <<-'P'
+	import _posixshmem, ctypes, os, sys, time
+	FTRUNCATE = 77
+	name = "/m-absurd"
+	fd = _posixshmem.shm_open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+	raw = ctypes.CDLL(None, use_errno=True).syscall
+	assert raw(FTRUNCATE, fd, ctypes.c_long(2 ** 63 - 1)) == 0
+	began = time.monotonic()
+	os.close(_posixshmem.shm_open(name, os.O_TRUNC | os.O_RDWR, 0o600))
+	print("emptied", os.fstat(fd).st_size, flush=True)
+	assert raw(FTRUNCATE, fd, ctypes.c_long(2 ** 63 - 1)) == 0
+	os.rename("/dev/shm/m-absurd", "/dev/shm/m-absurd2")
+	print("renamed", flush=True)
+	time.sleep(8)
+	P
+	as maker python3 "$BATS_TEST_TMPDIR/absurd.py" >"$BATS_TEST_TMPDIR/a" 2>&1 &
+	local p=$! before
+	before=$(audit "$D" '.event == "taken-over" and .result == "refused"' | wc -l)
+	wait_for 5 grep -q renamed "$BATS_TEST_TMPDIR/a"
+	grep -qx 'emptied 0' "$BATS_TEST_TMPDIR/a"
+	run_x b open /m-beside rwcx , truncate 100
+	next_monitor KILL
+	run_x b open /m-beside rw , stat , unlink /m-beside , unlink /m-absurd2
+	has 'size 100 regular'
+	[ "$(audit "$D" '.event == "taken-over" and .result == "refused"' | wc -l)" -eq "$before" ]
+	kill $p
+}
+
 @test "restart: the local worker dies at each message of an open, and each open is made" {
 	requires root
 	requires strace

@@ -8,6 +8,7 @@ qemu.py greet SOCKET [--say HEX] [--hold SECONDS]
         and seals follow); --hold prints "held" and stays that long
 qemu.py mark SOCKET TEXT    write TEXT to each page of the memory, and go
 qemu.py find SOCKET TEXT    "found" or "nothing", anywhere in the memory
+qemu.py jam SOCKET          fill its own doorbell, make who rings it wait, print "held", stay
 qemu.py open FILE ro|rw     "opened" with its bytes, or the error's name
 """
 import argparse
@@ -84,6 +85,15 @@ def find(args):
     print("found" if memory_of(s).find(args.text.encode()) >= 0 else "nothing")
 
 
+def jam(args):
+    s = connect(args.path)
+    bell = [fds for _, fds in receive(s) if fds][-1][0]
+    fcntl.fcntl(bell, fcntl.F_SETFL, fcntl.fcntl(bell, fcntl.F_GETFL) & ~os.O_NONBLOCK)
+    os.write(bell, struct.pack("<Q", 2 ** 64 - 2))
+    print("held", flush=True)
+    time.sleep(60)
+
+
 def open_file(args):
     try:
         fd = os.open(args.path, os.O_RDWR if args.text == "rw" else os.O_RDONLY)
@@ -95,13 +105,13 @@ def open_file(args):
 
 def main():
     p = argparse.ArgumentParser()
-    p.add_argument("what", choices=["greet", "mark", "find", "open"])
+    p.add_argument("what", choices=["greet", "mark", "find", "jam", "open"])
     p.add_argument("path")
     p.add_argument("text", nargs="?")
     p.add_argument("--say")
     p.add_argument("--hold", type=float)
     args = p.parse_args()
-    {"greet": greet, "mark": mark, "find": find, "open": open_file}[args.what](args)
+    {"greet": greet, "mark": mark, "find": find, "jam": jam, "open": open_file}[args.what](args)
 
 
 main()

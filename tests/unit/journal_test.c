@@ -119,6 +119,31 @@ static void is_whole_at_any_death(void)
 	}
 }
 
+/* What there is no room for is missing until it is written anew, all of it. */
+static void more_than_there_is_room_for(void)
+{
+	const size_t large = 128u << 20;
+	const uint64_t zero = 0;
+	uint8_t *tail = calloc(1, large);
+	struct journal *j = journal_create();
+	int i;
+
+	CHECK(j && tail);
+	put(j, 5, 50, 0);
+	CHECK(!journal_commit(j));
+	for (i = 0; i < 9; i++)
+		journal_put(j, 1, 6, &zero, 8, tail, large);
+	CHECK(journal_commit(j) && !look(journal_fd(j)) && count == 1 && got[5] == 50);
+	writer = j;
+	now = 9;
+	journal_rewrite(j, all);
+	CHECK(!look(journal_fd(j)) && count == KEYS && got[5] == 9);
+	put(j, 5, 51, 0);
+	CHECK(!journal_commit(j) && !look(journal_fd(j)) && count == KEYS && got[5] == 51);
+	journal_close(j);
+	free(tail);
+}
+
 /* Any byte of it: refused, or what was written. */
 static void broken_ones_are_refused(void)
 {
@@ -158,6 +183,7 @@ int main(void)
 {
 	RUN(what_was_committed_counts);
 	RUN(is_whole_at_any_death);
+	RUN(more_than_there_is_room_for);
 	RUN(broken_ones_are_refused);
 	return test_failures != 0;
 }

@@ -24,9 +24,9 @@ static struct keep_session session = {
 static struct keep_domain domain = { .name = "adas", .up = 1 };
 static struct keep_grant grant = { .session = 1, .object = 2, .rights = 3 };
 static struct keep_device device = { .sent = 5 };
-static struct keep_lock locks[2] = {
-	{ 4, { .grant = 4, .start = 0, .end = 9, .type = SIVRING_LOCK_READ } },
-	{ 4, { .grant = 4, .start = 20, .end = 20, .type = SIVRING_LOCK_WRITE } },
+static struct sivring_lock locks[2] = {
+	{ .grant = 1, .start = 0, .end = 9, .type = SIVRING_LOCK_READ },
+	{ .grant = 1, .start = 20, .end = 20, .type = SIVRING_LOCK_WRITE },
 };
 
 static const struct kind {
@@ -60,7 +60,7 @@ static bool usable(const struct kind *k, const void *bytes)
 	const struct keep_object *o = bytes;
 	const struct keep_session *s = bytes;
 	const struct keep_grant *g = bytes;
-	const struct keep_lock *l = bytes;
+	const struct sivring_lock *l = bytes;
 
 	switch (k->kind) {
 	case KEEP_OBJECT:
@@ -81,8 +81,7 @@ static bool usable(const struct kind *k, const void *bytes)
 		return ((const struct keep_device *)bytes)->sent <= 4 + POLICY_MAX_VMS;
 	}
 	for (int i = 0; i < 2; i++)
-		if (l[i].is.start > l[i].is.end || !l[i].is.type || l[i].is.type > 2 ||
-		    l[i].grant != l[i].is.grant)
+		if (l[i].start > l[i].end || !l[i].type || l[i].type > 2 || l[i].grant != 1)
 			return false;
 	return true;
 }

@@ -17,7 +17,7 @@
 
 static const char text[] =
 	"version = 1;\nlimits = { log = 6; };\n"
-	"vms = ( { name = \"a\"; limits = { objects = 4; bytes = \"20K\"; handshakes = 3; log = 4; }; },\n"
+	"vms = ( { name = \"a\"; limits = { objects = 4; bytes = \"20K\"; handshakes = 4; log = 4; }; },\n"
 	"  { name = \"b\"; } );\n"
 	"services = (\n"
 	"  { name = \"one\"; vm = \"a\"; limits = { objects = 2; bytes = \"12K\"; sessions = 2; handshakes = 5; }; },\n"
@@ -166,13 +166,22 @@ static void sessions_of_a_service(void)
 
 static void handshakes_of_a_vm(void)
 {
+	struct session *one = session("one"), *two = session("two"), *far = session("far");
 	int i, begun = 0;
 
+	for (i = 0; i < 50; i++)
+		begun += limits_handshake(one);
+	CHECK(begun >= 2 && begun <= 3);
+	/* who comes without end takes half of them, and leaves the other */
+	two->who.uid++;
+	for (i = 0; i < 50; i++)
+		begun += limits_handshake(two);
+	CHECK(begun >= 4 && begun <= 6);
 	for (i = 0; i < 100; i++)
-		begun += limits_handshake(&monitor.domains[0]);
-	CHECK(begun >= 3 && begun <= 4);
-	for (i = 0; i < 100; i++)
-		CHECK(limits_handshake(&monitor.domains[1]));
+		CHECK(limits_handshake(far));
+	session_destroy(one);
+	session_destroy(two);
+	session_destroy(far);
 }
 
 static int lines(const char *with)
