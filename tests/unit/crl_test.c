@@ -120,13 +120,16 @@ static bool signed_is_refused(const char *body)
 	uint8_t signature[64];
 	size_t n = strlen(body);
 	struct crl crl;
+	bool refused;
 
 	memcpy(message, context, sizeof(context));
 	memcpy(message + sizeof(context), body, n);
 	crypto_sign_detached(signature, NULL, (uint8_t *)message, sizeof(context) + n, secret);
 	sodium_bin2base64(base64, sizeof(base64), signature, 64, sodium_base64_VARIANT_ORIGINAL);
 	n = (size_t)snprintf(text, sizeof(text), "%ssignature %s\n", body, base64);
-	return put(text, n) && get(&root, &crl) == -EBADMSG && !crl.count;
+	refused = put(text, n) && get(&root, &crl) == -EBADMSG && !crl.count;
+	crl_free(&crl);
+	return refused;
 }
 
 #define HEADER "sivshmem revocation list v1\n"
