@@ -35,9 +35,9 @@ so_flags = -shared -Wl,-z,defs
 lib_src := $(wildcard shim/lib/*.c)
 shim_src := $(wildcard shim/*.c)
 cli_src := $(wildcard shim/cli/*.c)
-ca_src := $(wildcard ca-host/ca.c ca-host/crl.c ca-host/sealed.c ca-host/signer.c \
+ca_src := $(wildcard ca-host/ca.c ca-host/bundle.c ca-host/crl.c ca-host/sealed.c ca-host/signer.c \
 	ca-host/audit_chain.c ca-host/audit_verify.c ca-host/cmd_*.c ca-host/policy*.c)
-cad_src := $(filter-out ca-host/ca.c ca-host/signer.c $(wildcard ca-host/cmd_*.c),$(wildcard ca-host/*.c))
+cad_src := $(filter-out ca-host/ca.c ca-host/bundle.c ca-host/signer.c $(wildcard ca-host/cmd_*.c),$(wildcard ca-host/*.c))
 unit_src := $(wildcard tests/unit/*_test.c)
 tool_src := $(wildcard tests/shim/*.c tests/bench/*.c) tests/attack/upgrade.c \
 	$(patsubst %,tests/attack/%.c,hold storm reach garble knead) \

@@ -4,7 +4,6 @@
 
 #include <err.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <grp.h>
 #include <inttypes.h>
@@ -18,6 +17,7 @@
 #include <bsd/stdlib.h>
 #include <bsd/string.h>
 
+#include "bundle.h"
 #include "signer.h"
 
 #define DAY		86400
@@ -159,68 +159,13 @@ static int sign_and_record(const struct ca *ca, struct sivp_chain *chain,
 
 /* --- the bundle --- */
 
-static int write_bundle(const char *dir, const uint8_t *secret,
-			const struct sivp_chain *chain, const struct sivp_cert *root,
-			struct sivshmem_error *err)
-{
-	struct sivp_chain root_chain = { .count = 1, .cert = { *root } };
-	char path[PATH_MAX + 16];
-	int rc;
-
-	snprintf(path, sizeof(path), "%s/" SIVSHMEM_KEY_FILE, dir);
-	rc = sivshmem_key_write(path, secret, err);
-	snprintf(path, sizeof(path), "%s/" SIVSHMEM_CERT_FILE, dir);
-	if (!rc)
-		rc = sivshmem_chain_write(path, chain, err);
-	snprintf(path, sizeof(path), "%s/" SIVSHMEM_ROOT_FILE, dir);
-	return rc ? rc : sivshmem_chain_write(path, &root_chain, err);
-}
-
 /* A service of this host must be able to read its key; one of a VM must not be
  * readable to the host's user of the same number. */
-static int give_away(const char *dir, const struct wish *w, struct sivshmem_error *err)
+static int give_away(const struct bundle *b, const struct wish *w, struct sivshmem_error *err)
 {
-	static const char *const files[] = {
-		SIVSHMEM_KEY_FILE, SIVSHMEM_CERT_FILE, SIVSHMEM_ROOT_FILE, "",
-	};
-	char path[PATH_MAX + 16];
-
 	if (geteuid() != 0 || w->uid == SIVP_ANY_ID || strcmp(w->vm, POLICY_HOST_VM))
 		return 0;
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
-		if (lchown(path, w->uid, (gid_t)-1))
-			return sivshmem_error_set(err, -errno, "%s: cannot chown to uid %u: %s",
-						  path, w->uid, strerror(errno));
-	}
-	return 0;
-}
-
-static int move_bundle(const char *temp, const char *out, struct sivshmem_error *err)
-{
-	int rc = renameat2(AT_FDCWD, temp, AT_FDCWD, out, RENAME_NOREPLACE);
-
-	/* some file systems can't promise; the check at the start has to do */
-	if (rc && errno == EINVAL)
-		rc = rename(temp, out);
-	if (!rc)
-		return 0;
-	return sivshmem_error_set(err, -errno, "%s: cannot put the bundle there: %s", out,
-				  strerror(errno));
-}
-
-static void remove_bundle(const char *dir)
-{
-	static const char *const files[] = {
-		SIVSHMEM_KEY_FILE, SIVSHMEM_CERT_FILE, SIVSHMEM_ROOT_FILE,
-	};
-	char path[PATH_MAX + 16];
-
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
-		unlink(path);
-	}
-	rmdir(dir);
+	return bundle_give(b, w->uid, (gid_t)-1, 0700, err);
 }
 
 /* All in a directory beside the final one, which appears whole or not at all. */
@@ -228,26 +173,26 @@ static int make_bundle(const struct ca *ca, const struct wish *w,
 		       const struct signer *signer, uint8_t *secret,
 		       struct sivp_chain *chain, struct sivshmem_error *err)
 {
-	char temp[PATH_MAX], record[PATH_MAX] = "";
-	int rc;
+	char record[PATH_MAX] = "";
+	struct bundle b;
+	int rc = bundle_create(&b, w->out, err);
 
-	if ((size_t)snprintf(temp, sizeof(temp), "%s.XXXXXX", w->out) >= sizeof(temp))
-		return sivshmem_error_set(err, -ENAMETOOLONG, "%s: the path is too long", w->out);
-	if (!mkdtemp(temp))
-		return sivshmem_error_set(err, -errno, "%s: cannot create the bundle: %s; does its parent exist?",
-					  w->out, strerror(errno));
+	if (rc)
+		goto out;
 	crypto_sign_keypair(chain->cert[0].public_key, secret);
 	rc = sign_and_record(ca, chain, signer, record, err);
 	if (!rc)
-		rc = write_bundle(temp, secret, chain, &signer->root, err);
+		rc = bundle_write(&b, secret, chain, &signer->root, err);
 	if (!rc)
-		rc = give_away(temp, w, err);
+		rc = give_away(&b, w, err);
 	if (!rc)
-		rc = move_bundle(temp, w->out, err);
+		rc = bundle_place(&b, err);
 	if (rc) {
-		remove_bundle(temp);
+		bundle_remove(&b);
 		unlink(record);
 	}
+out:
+	bundle_close(&b);
 	return rc;
 }
 

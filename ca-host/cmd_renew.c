@@ -3,17 +3,16 @@
 #include "ca.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include <sodium.h>
 #include <bsd/stdlib.h>
 
+#include "bundle.h"
 #include "crl.h"
 #include "signer.h"
 
@@ -39,22 +38,16 @@ static void set_times(struct sivp_cert *cert, const struct signer *signer, int64
 
 /* --- a bundle --- */
 
-static const char *in_bundle(const char *dir, const char *file, char path[PATH_MAX + 32])
-{
-	snprintf(path, PATH_MAX + 32, "%s/%s", dir, file);
-	return path;
-}
-
 /*
  * The bundle says only which certificate it is: what goes into the new one is
  * what this CA has recorded, since whoever owns the bundle can write anything.
  */
-static int read_record(const struct ca *ca, const struct wish *w, struct sivp_chain *chain,
-		       struct sivshmem_error *err)
+static int read_record(const struct ca *ca, const struct wish *w, const struct bundle *old,
+		       struct sivp_chain *chain, struct sivshmem_error *err)
 {
-	char path[PATH_MAX + 32], file[64];
+	char path[PATH_MAX], file[64];
 	struct sivp_chain there;
-	int rc = sivshmem_chain_look(in_bundle(w->bundle, SIVSHMEM_CERT_FILE, path), &there, err);
+	int rc = bundle_look_cert(old, &there, err);
 
 	if (rc)
 		return rc;
@@ -100,99 +93,25 @@ static int record(const struct ca *ca, const struct sivp_chain *chain, struct si
 	return sivshmem_chain_write(ca_path(ca, file, path), chain, err);
 }
 
-static int give(const char *path, const struct stat *owner, struct sivshmem_error *err)
-{
-	if (!lchown(path, owner->st_uid, owner->st_gid))
-		return 0;
-	return sivshmem_error_set(err, -errno, "%s: cannot chown: %s", path, strerror(errno));
-}
-
-static int write_bundle(const char *dir, const uint8_t secret[64], const struct sivp_chain *chain,
-			const struct sivp_cert *root, const struct stat *owner,
-			struct sivshmem_error *err)
-{
-	static const char *const files[] = {
-		SIVSHMEM_KEY_FILE, SIVSHMEM_CERT_FILE, SIVSHMEM_ROOT_FILE, "",
-	};
-	const struct sivp_chain top = { .count = 1, .cert = { *root } };
-	char path[PATH_MAX + 32];
-	int rc;
-
-	rc = sivshmem_key_write(in_bundle(dir, SIVSHMEM_KEY_FILE, path), secret, err);
-	if (!rc)
-		rc = sivshmem_chain_write(in_bundle(dir, SIVSHMEM_CERT_FILE, path), chain, err);
-	if (!rc)
-		rc = sivshmem_chain_write(in_bundle(dir, SIVSHMEM_ROOT_FILE, path), &top, err);
-	if (!rc && chmod(dir, owner->st_mode & 0777))
-		rc = sivshmem_error_set(err, -errno, "%s: %s", dir, strerror(errno));
-	for (size_t i = 0; !rc && i < sizeof(files) / sizeof(files[0]); i++)
-		rc = give(in_bundle(dir, files[i], path), owner, err);
-	return rc;
-}
-
-static void remove_bundle(const char *dir)
-{
-	char path[PATH_MAX + 32];
-
-	unlink(in_bundle(dir, SIVSHMEM_KEY_FILE, path));
-	unlink(in_bundle(dir, SIVSHMEM_CERT_FILE, path));
-	unlink(in_bundle(dir, SIVSHMEM_ROOT_FILE, path));
-	rmdir(dir);
-}
-
 /* A whole directory beside the old one, then both change places at once. */
-static int exchange(const struct wish *w, const uint8_t secret[64],
+static int exchange(struct bundle *old, const struct stat *owner, const uint8_t secret[64],
 		    const struct sivp_chain *chain, const struct sivp_cert *root,
-		    const struct stat *owner, struct sivshmem_error *err)
+		    struct sivshmem_error *err)
 {
-	char temp[PATH_MAX];
-	int rc;
+	struct bundle b;
+	int rc = bundle_create(&b, old->path, err);
 
-	if ((size_t)snprintf(temp, sizeof(temp), "%s.XXXXXX", w->bundle) >= sizeof(temp))
-		return sivshmem_error_set(err, -ENAMETOOLONG, "%s: the path is too long", w->bundle);
-	if (!mkdtemp(temp))
-		return sivshmem_error_set(err, -errno, "%s: cannot make a bundle beside it: %s",
-					  w->bundle, strerror(errno));
-	rc = write_bundle(temp, secret, chain, root, owner, err);
-	if (!rc && renameat2(AT_FDCWD, temp, AT_FDCWD, w->bundle, RENAME_EXCHANGE))
-		rc = sivshmem_error_set(err, -errno, "%s: cannot put the new bundle there: %s",
-					w->bundle, strerror(errno));
-	remove_bundle(temp);
-	return rc;
-}
-
-/* The key stays: one file takes the place of another. */
-static int replace_cert(const struct wish *w, const struct sivp_chain *chain,
-			const struct stat *owner, struct sivshmem_error *err)
-{
-	char temp[PATH_MAX + 32], path[PATH_MAX + 32];
-	int rc;
-
-	in_bundle(w->bundle, SIVSHMEM_CERT_FILE ".new", temp);
-	unlink(temp);
-	rc = sivshmem_chain_write(temp, chain, err);
-	if (!rc)
-		rc = give(temp, owner, err);
-	if (!rc && rename(temp, in_bundle(w->bundle, SIVSHMEM_CERT_FILE, path)))
-		rc = sivshmem_error_set(err, -errno, "%s: cannot replace: %s", path,
-					strerror(errno));
 	if (rc)
-		unlink(temp);
+		goto out;
+	rc = bundle_write(&b, secret, chain, root, err);
+	if (!rc)
+		rc = bundle_give(&b, owner->st_uid, owner->st_gid, owner->st_mode & 0777, err);
+	if (!rc)
+		rc = bundle_exchange(&b, old, err);
+	bundle_remove(rc ? &b : old);
+out:
+	bundle_close(&b);
 	return rc;
-}
-
-static int put(const struct wish *w, const uint8_t *secret, const struct sivp_chain *chain,
-	       const struct signer *signer, struct sivshmem_error *err)
-{
-	struct stat owner;
-
-	if (lstat(w->bundle, &owner))
-		return sivshmem_error_set(err, -errno, "%s: %s", w->bundle, strerror(errno));
-	if (!S_ISDIR(owner.st_mode))
-		return sivshmem_error_set(err, -EINVAL, "%s: not a directory; name the bundle itself",
-					  w->bundle);
-	return w->new_key ? exchange(w, secret, chain, &signer->root, &owner, err) :
-			    replace_cert(w, chain, &owner, err);
 }
 
 static void report(const struct wish *w, const struct sivp_cert *cert, const char *old)
@@ -205,38 +124,49 @@ static void report(const struct wish *w, const struct sivp_cert *cert, const cha
 	       ca_time_text(cert->not_after, to));
 }
 
+static void make(struct sivp_chain *chain, const struct wish *w, const struct signer *signer,
+		 uint8_t secret[64])
+{
+	set_times(&chain->cert[0], signer, w->days ? w->days : DAYS_SERVICE);
+	memset(&chain->cert[1], 0, sizeof(chain->cert[1]));
+	if (w->new_key) {
+		signer_make(signer, chain, secret);
+	} else {
+		chain->cert[0].serial = ca_new_serial();
+		signer_sign(signer, chain);
+	}
+}
+
 static int renew(const struct ca *ca, const struct wish *w, const struct signer *signer,
-		 char old[20], struct sivshmem_error *err)
+		 char serial[20], struct sivshmem_error *err)
 {
 	uint8_t *secret = sodium_malloc(64);
 	struct sivp_chain chain = { 0 };
-	struct sivp_cert *cert = &chain.cert[0];
+	struct bundle old = { 0 };
+	struct stat owner;
 	int rc = -ENOMEM;
 
 	sivshmem_error_set(err, rc, "no locked memory for keys; raise ulimit -l");
 	if (!secret)
 		return rc;
-	rc = read_record(ca, w, &chain, err);
+	rc = bundle_open(&old, w->bundle, &owner, err);
+	if (!rc)
+		rc = read_record(ca, w, &old, &chain, err);
+	if (!rc)
+		rc = check_revoked(ca, w, signer, chain.cert[0].serial, err);
 	if (rc)
 		goto out;
-	rc = check_revoked(ca, w, signer, cert->serial, err);
-	if (rc)
-		goto out;
-	snprintf(old, 20, "%016" PRIx64, cert->serial);
-	set_times(cert, signer, w->days ? w->days : DAYS_SERVICE);
-	memset(&chain.cert[1], 0, sizeof(chain.cert[1]));
-	if (w->new_key) {
-		signer_make(signer, &chain, secret);
-	} else {
-		cert->serial = ca_new_serial();
-		signer_sign(signer, &chain);
-	}
+	snprintf(serial, 20, "%016" PRIx64, chain.cert[0].serial);
+	make(&chain, w, signer, secret);
 	rc = record(ca, &chain, err);
+	if (!rc && w->new_key)
+		rc = exchange(&old, &owner, secret, &chain, &signer->root, err);
+	else if (!rc)
+		rc = bundle_replace_cert(&old, &chain, owner.st_uid, owner.st_gid, err);
 	if (!rc)
-		rc = put(w, secret, &chain, signer, err);
-	if (!rc)
-		report(w, cert, old);
+		report(w, &chain.cert[0], serial);
 out:
+	bundle_close(&old);
 	sodium_free(secret);
 	return rc;
 }

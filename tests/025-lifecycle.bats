@@ -87,6 +87,100 @@ said() { grep -q "$1" "$D/cad.log"; }
 	run_x ca renew peer --new-key
 }
 
+# meddle ACT VICTIM COMMAND...: at a moment of ACT somebody who owns the place of
+# the bundle puts VICTIM where the command has just made something
+meddle() {
+	cat >meddle.c <<-'C'
+	#include <dlfcn.h>
+	#include <fcntl.h>
+	#include <stdio.h>
+	#include <stdlib.h>
+	#include <string.h>
+	#include <unistd.h>
+	static int act(const char *name) { return !strcmp(getenv("MEDDLE"), name); }
+	static void swap(int dir, const char *name)
+	{
+		char away[4096];
+
+		snprintf(away, sizeof(away), "%s.away", name);
+		if (renameat(dir, name, dir, away) || symlinkat(getenv("VICTIM"), dir, name))
+			abort();
+		puts("meddled");
+	}
+	char *mkdtemp(char *pattern)
+	{
+		char *(*real)(char *) = dlsym(RTLD_NEXT, "mkdtemp"), *made = real(pattern);
+
+		if (made && act("mkdtemp"))
+			swap(AT_FDCWD, made);
+		return made;
+	}
+	int link(const char *from, const char *to)
+	{
+		int (*real)(const char *, const char *) = dlsym(RTLD_NEXT, "link");
+		int rc = real(from, to);
+
+		/* the bundle is the user's: what is in it can be any file that he can link */
+		if (act("link") && !access("id/service.cert.new", F_OK) &&
+		    (unlink("id/service.cert.new") || real(getenv("VICTIM"), "id/service.cert.new")))
+			abort();
+		return rc;
+	}
+	int renameat2(int a, const char *from, int b, const char *to, unsigned int flags)
+	{
+		int (*real)(int, const char *, int, const char *, unsigned int) =
+			dlsym(RTLD_NEXT, "renameat2");
+		int rc = real(a, from, b, to, flags);
+
+		if (!rc && act("renameat2"))
+			swap(a, from);
+		return rc;
+	}
+	C
+	[ -e meddle.so ] || gcc -shared -fPIC -D_GNU_SOURCE -o meddle.so meddle.c -ldl
+	MEDDLE=$1 VICTIM=$2 LD_PRELOAD=${SIVSHMEM_SANITIZED:+$(gcc -print-file-name=libasan.so):}$D/meddle.so \
+		sivshmem-ca --dir "$D/ca" "${@:3}"
+}
+# all of a directory: names, owners, modes, content
+facts() { find "$1" -printf '%p %u %m %n\n' | sort; find "$1" -type f -exec sha256sum {} + | sort; }
+
+@test "life: who owns the place of a bundle gets nothing else of root's" {
+	requires root
+	local before
+	mkdir -m 755 etc
+	echo secret >etc/shadow
+	chmod 600 etc/shadow
+	before=$(facts etc)
+	run_x 1 meddle mkdtemp "$D/etc" issue t/maker --out id --vm host --uid 65534
+	has "meddled"
+	has "id: somebody has put something else in the place of the new directory"
+	[ "$(facts etc)" = "$before" ]
+	[ -z "$(ls ca/issued)" ]
+	ca issue t/maker --out id --vm host --uid 65534 >/dev/null
+	run_x 1 meddle mkdtemp "$D/etc" renew id --new-key
+	has "meddled"
+	has "id: somebody has put something else"
+	[ "$(facts etc)" = "$before" ]
+	run_x 1 meddle mkdtemp "$D/etc" renew id
+	has "meddled"
+	has "id: somebody has put something else"
+	[ "$(facts etc)" = "$before" ]
+	run_x meddle link "$D/etc/shadow" renew id
+	[ "$(facts etc)" = "$before" ]
+	[ "$(stat -c '%u %a' id/service.cert)" = '65534 644' ]
+}
+
+@test "life: the bundle that goes is the one that was exchanged" {
+	ca issue t/maker --out id >/dev/null
+	ca issue t/peer --out peer >/dev/null
+	local before
+	before=$(facts peer)
+	run_x meddle renameat2 "$D/peer" renew id --new-key
+	has "meddled"
+	[ "$(facts peer)" = "$before" ]
+	[ "$(state id)" = valid ]
+}
+
 @test "life: renew --revoke shuts the old certificate out of a running daemon" {
 	ca issue t/maker --out id >/dev/null
 	cp -r id stolen
