@@ -204,6 +204,28 @@ int bundle_look_cert(const struct bundle *b, struct sivp_chain *chain, struct si
 		     sivshmem_chain_look(by_fd(b->fd, SIVSHMEM_CERT_FILE, path), chain, err), err);
 }
 
+/* Whom nobody can give files to may have them of anybody. */
+static uid_t key_owner(const struct stat *st)
+{
+	bool closed = !(st->st_mode & 022) && (st->st_uid == geteuid() || !st->st_uid);
+
+	return closed ? (uid_t)-1 : st->st_uid;
+}
+
+int bundle_look_key(const struct bundle *b, const struct stat *st, uint8_t secret[64],
+		    struct sivshmem_error *err)
+{
+	char path[PATH_MAX];
+	int rc = sivshmem_key_look(by_fd(b->fd, SIVSHMEM_KEY_FILE, path), key_owner(st), secret,
+				   err);
+
+	if (rc == -ENOENT)
+		return sivshmem_error_set(err, rc,
+			"%s/" SIVSHMEM_KEY_FILE ": is not there, and who renews must have the key;"
+			" copy it back, or make another bundle by `sivshmem-ca issue`", b->path);
+	return named(b, b->fd, rc, err);
+}
+
 static int give_file(const struct bundle *b, int dir, const char *file, uid_t uid, gid_t gid,
 		     struct sivshmem_error *err)
 {

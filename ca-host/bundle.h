@@ -42,7 +42,9 @@ void bundle_close(struct bundle *b);
 int bundle_replace_cert(const struct bundle *b, const struct sivp_chain *chain, uid_t uid,
 	gid_t gid, struct sivshmem_error *err);
 
-/* The certificate that is there. */
+/* What is there: the certificate, and the key, which belongs to the directory's owner (*st). */
 int bundle_look_cert(const struct bundle *b, struct sivp_chain *chain, struct sivshmem_error *err);
+int bundle_look_key(const struct bundle *b, const struct stat *st, uint8_t secret[64],
+	struct sivshmem_error *err);
 
 #endif

@@ -66,6 +66,25 @@ static int read_record(const struct ca *ca, const struct wish *w, const struct b
 	return 0;
 }
 
+/* Certificates are public: who has none but this one's key gets another of its name. */
+static int check_key(const struct bundle *old, const struct stat *st, const struct sivp_cert *cert,
+		     uint8_t secret[64], struct sivshmem_error *err)
+{
+	uint8_t public_key[SIVP_KEY_LEN];
+	int rc = bundle_look_key(old, st, secret, err);
+
+	if (rc)
+		return rc;
+	/* reading it has refused one whose public half does not follow from its seed */
+	crypto_sign_ed25519_sk_to_pk(public_key, secret);
+	sodium_memzero(secret, 64);
+	if (memcmp(public_key, cert->public_key, sizeof(public_key)))
+		return sivshmem_error_set(err, -EKEYREJECTED,
+			"%s/" SIVSHMEM_KEY_FILE ": does not belong to " SIVSHMEM_CERT_FILE
+			"; restore both, or make another bundle by `sivshmem-ca issue`", old->path);
+	return 0;
+}
+
 static int check_revoked(const struct ca *ca, const struct wish *w, const struct signer *signer,
 			 uint64_t serial, struct sivshmem_error *err)
 {
@@ -152,6 +171,8 @@ static int renew(const struct ca *ca, const struct wish *w, const struct signer 
 	rc = bundle_open(&old, w->bundle, &owner, err);
 	if (!rc)
 		rc = read_record(ca, w, &old, &chain, err);
+	if (!rc)
+		rc = check_key(&old, &owner, &chain.cert[0], secret, err);
 	if (!rc)
 		rc = check_revoked(ca, w, signer, chain.cert[0].serial, err);
 	if (rc)

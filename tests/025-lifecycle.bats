@@ -80,6 +80,29 @@ said() { grep -q "$1" "$D/cad.log"; }
 	cp "ca/issued/$(serial peer).cert" ca/issued/"$(serial forged)".cert
 	run_x 1 ca renew id
 	has "is not the certificate that this CA issued"
+	# a certificate that this CA did issue: everybody has it, its service alone the key
+	ca issue t/maker --out mine >/dev/null
+	cp peer/service.cert mine/
+	before=$(cat mine/* ; ls ca/issued)
+	for how in "" --new-key --revoke; do
+		run_x 1 ca renew mine $how --run-dir none
+		has "mine/service.key: does not belong to service.cert"
+		[ "$(cat mine/*; ls ca/issued)" = "$before" ]
+		[ ! -e ca/revoked.list ]
+	done
+	mv mine/service.key key
+	run_x 3 ca renew mine
+	has "mine/service.key: is not there, and who renews must have the key; copy it back"
+	# nor a key whose public half was written over it
+	python3 - key peer/service.key mine/service.key <<-'P'
+	import base64, sys
+	def secret(name): return base64.b64decode("".join(open(name).read().split("\n")[1:]))
+	both = base64.b64encode(secret(sys.argv[1])[:32] + secret(sys.argv[2])[32:]).decode()
+	open(sys.argv[3], "w").write(f"sivshmem secret key v1\n{both[:76]}\n{both[76:]}\n")
+	P
+	chmod 600 mine/service.key
+	run_x 1 ca renew mine --new-key
+	has "mine/service.key:2: not an Ed25519 secret key"
 	# and a revoked one does not come back with the same key
 	run_x ca revoke "$(serial peer)" --run-dir none
 	run_x 1 ca renew peer
@@ -168,6 +191,28 @@ facts() { find "$1" -printf '%p %u %m %n\n' | sort; find "$1" -type f -exec sha2
 	run_x meddle link "$D/etc/shadow" renew id
 	[ "$(facts etc)" = "$before" ]
 	[ "$(stat -c '%u %a' id/service.cert)" = '65534 644' ]
+}
+
+@test "life: renew reads no key for who could not read it himself" {
+	requires root
+	ca issue t/maker --out id --vm host --uid 65534 >/dev/null
+	ca issue t/peer --out peer --vm host --uid 65533 >/dev/null
+	cp peer/service.cert id/
+	ln -f peer/service.key id/service.key
+	run_x 1 ca renew id --new-key
+	has "id/service.key: owned by uid 65533, its directory by uid 65534; chown it"
+	ln -sf "$D/peer/service.key" id/service.key
+	run_x 3 ca renew id --new-key
+	has "it is a symbolic link"
+	chown 65533 id
+	chmod 770 id
+	ln -f peer/service.key id/service.key
+	run_x 1 ca renew id --new-key
+	has "id/service.key: a file that has other names, too"
+	# root's directory, in which nobody else writes, can have a key of its service
+	chown 0 peer
+	rm id/service.key
+	run_x ca renew peer
 }
 
 @test "life: the bundle that goes is the one that was exchanged" {

@@ -22,9 +22,12 @@
 struct format {
 	const char *header;
 	bool secret;
-	bool foreign;			/* whoever owns it */
+	bool foreign;			/* of `owner`, not of the caller or root */
+	uid_t owner;
 	mode_t mode;
 };
+
+#define ANYBODY		((uid_t)-1)
 
 static const struct format key_format = {
 	.header = "sivshmem secret key v1\n", .secret = true, .mode = 0600,
@@ -39,7 +42,8 @@ static const struct format cert_format = {
 };
 
 static const struct format foreign_format = {
-	.header = "sivshmem certificate v1\n", .foreign = true, .mode = 0644,
+	.header = "sivshmem certificate v1\n", .foreign = true, .owner = ANYBODY,
+	.mode = 0644,
 };
 
 /* vsnprintf alone of stdio: this runs in other people's programs */
@@ -57,6 +61,22 @@ int sivshmem_error_set(struct sivshmem_error *err, int code,
 }
 
 /* --- reading --- */
+
+/* In a directory of his the owner can give any file a name, but it has two then. */
+static int check_foreign(const struct stat *st, const char *path, uid_t owner,
+			 struct sivshmem_error *err)
+{
+	if (owner == ANYBODY)
+		return 0;
+	if (st->st_uid != owner)
+		return sivshmem_error_set(err, -EPERM,
+			"%s: owned by uid %u, its directory by uid %u; chown it", path,
+			(unsigned int)st->st_uid, (unsigned int)owner);
+	if (st->st_nlink != 1)
+		return sivshmem_error_set(err, -EPERM,
+			"%s: a file that has other names, too; copy it", path);
+	return 0;
+}
 
 static int check_file(int fd, const char *path, const struct format *format,
 		      struct sivshmem_error *err)
@@ -81,7 +101,9 @@ static int check_file(int fd, const char *path, const struct format *format,
 		return sivshmem_error_set(err, -EPERM,
 			"%s: a certificate that group or others can write, got mode %04o; chmod 644 it",
 			path, (unsigned int)st.st_mode & 07777);
-	if (st.st_uid != me && st.st_uid != 0 && !format->foreign)
+	if (format->foreign)
+		return check_foreign(&st, path, format->owner, err);
+	if (st.st_uid != me && st.st_uid != 0)
 		return sivshmem_error_set(err, -EPERM,
 			"%s: owned by uid %u, but only root or uid %u may; chown it",
 			path, (unsigned int)st.st_uid, (unsigned int)me);
@@ -209,10 +231,10 @@ static bool key_consistent(const uint8_t secret[64])
 	return same;
 }
 
-int sivshmem_key_read(const char *path, uint8_t secret[64],
-		      struct sivshmem_error *err)
+static int read_key(const char *path, const struct format *format, uint8_t secret[64],
+		    struct sivshmem_error *err)
 {
-	ssize_t n = load(path, &key_format, secret, 64, err);
+	ssize_t n = load(path, format, secret, 64, err);
 
 	if (n == 64 && key_consistent(secret))
 		return 0;
@@ -221,6 +243,22 @@ int sivshmem_key_read(const char *path, uint8_t secret[64],
 		return (int)n;
 	return sivshmem_error_set(err, -EBADMSG,
 		"%s:2: not an Ed25519 secret key; copy the file again", path);
+}
+
+int sivshmem_key_read(const char *path, uint8_t secret[64],
+		      struct sivshmem_error *err)
+{
+	return read_key(path, &key_format, secret, err);
+}
+
+int sivshmem_key_look(const char *path, uid_t owner, uint8_t secret[64],
+		      struct sivshmem_error *err)
+{
+	struct format format = key_format;
+
+	format.foreign = true;
+	format.owner = owner;
+	return read_key(path, &format, secret, err);
 }
 
 int sivshmem_sealed_read(const char *path, uint8_t *bytes, size_t size,

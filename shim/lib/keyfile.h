@@ -39,7 +39,14 @@ int sivshmem_key_read(const char *path, uint8_t secret[64],
 int sivshmem_key_write(const char *path, const uint8_t secret[64],
 	struct sivshmem_error *err);
 
-/* The same for a key that a passphrase seals: bytes as ca-host/sealed.c has them. */
+/*
+ * To see which key it is: of a file that `owner` has, alone and under one name,
+ * or whoever has it for (uid_t)-1.
+ */
+int sivshmem_key_look(const char *path, uid_t owner, uint8_t secret[64],
+	struct sivshmem_error *err);
+
+/* As key_read and key_write, for a key that a passphrase seals: bytes as ca-host/sealed.c has them. */
 #define SIVSHMEM_SEALED_HEADER	"sivshmem sealed key v1\n"
 int sivshmem_sealed_read(const char *path, uint8_t *bytes, size_t size,
 	struct sivshmem_error *err);
