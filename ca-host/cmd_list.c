@@ -104,7 +104,7 @@ int cmd_list(const struct ca *ca, int argc, char **argv)
 	struct sivp_cert root, issuer;
 	char path[PATH_MAX];
 	bool json = false;
-	int opt, rc;
+	int opt, rc, stale;
 
 	while ((opt = getopt_long(argc, argv, "j", options, NULL)) != -1) {
 		if (opt != 'j')
@@ -119,7 +119,9 @@ int cmd_list(const struct ca *ca, int argc, char **argv)
 			      &crl, &err);
 	if (rc)
 		return ca_fail(rc, &err);
+	/* what to revoke again can be seen all the same */
+	stale = crl_newest(ca->dir, &crl, &err);
 	rc = list(ca, &root, &crl, json);
 	crl_free(&crl);
-	return rc;
+	return stale ? ca_fail(stale, &err) : rc;
 }

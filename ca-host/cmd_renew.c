@@ -95,8 +95,11 @@ static int check_revoked(const struct ca *ca, const struct wish *w, const struct
 
 	if (rc)
 		return rc;
+	rc = crl_newest(ca->dir, &crl, err);
 	revoked = crl_has(&crl, serial);
 	crl_free(&crl);
+	if (rc)
+		return rc;
 	/* who has its key would have the new one's too */
 	if (revoked && !w->new_key)
 		return sivshmem_error_set(err, -EKEYREJECTED,

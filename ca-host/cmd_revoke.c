@@ -197,6 +197,8 @@ static int revoke_all(const struct ca *ca, const char *vm, const char *from, int
 	if (!rc)
 		rc = crl_read(ca_path(ca, CRL_FILE, path), &signer.root, &signer.cert, &crl, &err);
 	if (!rc)
+		rc = crl_newest(ca->dir, &crl, &err);
+	if (!rc)
 		rc = collect(ca, &w, &signer, from, count, names, &err);
 	if (!rc && w.added) {
 		crl.epoch++;

@@ -29,6 +29,7 @@ int ca_fail(int code, const struct sivshmem_error *err)
 	warnx("%s", err->text);
 	switch (-code) {
 	case EINVAL: case EPERM: case EBADMSG: case EKEYREJECTED: case EEXIST:
+	case ESTALE:
 		return EXIT_REFUSED;
 	default:
 		return EXIT_SYSTEM;

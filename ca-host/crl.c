@@ -233,6 +233,34 @@ int crl_read(const char *path, const struct sivp_cert *root, const struct sivp_c
 				      "not a version 1 revocation list; restore the file");
 }
 
+/* What is added to an old list, or to none, the daemon would refuse. */
+int crl_newest(const char *dir, const struct crl *crl, struct sivshmem_error *err)
+{
+	char path[PATH_MAX];
+	uint64_t seen = 0;
+	int n = 1;
+	FILE *f;
+
+	if (snprintf(path, sizeof(path), "%s/" CRL_SEEN_FILE, dir) >= PATH_MAX)
+		return sivshmem_error_set(err, -ENAMETOOLONG, "%s: the path is too long", dir);
+	f = fopen(path, "re");
+	if (!f && errno != ENOENT)
+		return sivshmem_error_set(err, -errno, "%s: %s", path, strerror(errno));
+	if (f) {
+		n = fscanf(f, "%20" SCNu64, &seen);
+		fclose(f);
+	}
+	if (n != 1)
+		return sivshmem_error_set(err, -EBADMSG, "%s: not a number; restore it", path);
+	if (crl->epoch >= seen)
+		return 0;
+	return sivshmem_error_set(err, -ESTALE,
+		"%s/" CRL_FILE ": epoch %" PRIu64 ", but the daemon has believed epoch %" PRIu64
+		": the list is %s, and the daemon refuses what is added to it;"
+		" restore the newest, or see `A lost list' in sivshmem-ca(8)", dir, crl->epoch, seen,
+		crl->epoch ? "an old one" : "lost");
+}
+
 /* --- writing --- */
 
 static char *format(const struct crl *crl, const uint8_t secret[64], size_t *length)

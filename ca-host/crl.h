@@ -23,6 +23,7 @@
 #include "../shim/lib/keyfile.h"
 
 #define CRL_FILE	"revoked.list"
+#define CRL_SEEN_FILE	"revoked.epoch"	/* the daemon's: the highest that it has believed */
 #define CRL_MAX		65536		/* serials */
 
 struct crl {
@@ -37,6 +38,8 @@ struct crl {
  */
 int crl_read(const char *path, const struct sivp_cert *root, const struct sivp_cert *issuer,
 	struct crl *crl, struct sivshmem_error *err);
+/* -ESTALE: the daemon of the CA's directory has believed a newer list than this one. */
+int crl_newest(const char *dir, const struct crl *crl, struct sivshmem_error *err);
 /* In the place of the file that is there, whole or not at all. */
 int crl_write(const char *path, const struct crl *crl, const uint8_t secret[64],
 	struct sivshmem_error *err);

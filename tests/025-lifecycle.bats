@@ -240,6 +240,42 @@ facts() { find "$1" -printf '%p %u %m %n\n' | sort; find "$1" -type f -exec sha2
 	has "revoked"
 }
 
+@test "life: nothing is revoked on a list that the daemon refuses" {
+	ca issue t/maker --out id >/dev/null
+	ca issue t/peer --out peer >/dev/null
+	ca issue t/peer --out third >/dev/null
+	start_cad "$D"
+	run_x ca revoke "$(serial id)" --run-dir "$D/run"
+	cp ca/revoked.list first
+	run_x ca revoke "$(serial peer)" --run-dir "$D/run"
+	wait_for 5 said 'revocation list: epoch 2, 2 serials'
+	rm ca/revoked.list
+	run_x 1 ca revoke "$(serial third)" --run-dir "$D/run"
+	has "ca/revoked.list: epoch 0, but the daemon has believed epoch 2: the list is lost"
+	has "restore the newest"
+	[ ! -e ca/revoked.list ]
+	run_x 1 ca renew id
+	has "the list is lost"
+	run_x 1 ca list
+	has "t/maker"
+	has "the list is lost"
+	cp first ca/revoked.list
+	run_x 1 ca revoke "$(serial third)" --run-dir "$D/run"
+	has "epoch 1, but the daemon has believed epoch 2: the list is an old one"
+	cmp first ca/revoked.list
+	echo much >ca/revoked.epoch
+	run_x 1 ca revoke "$(serial third)" --run-dir "$D/run"
+	has "ca/revoked.epoch: not a number; restore it"
+	# it is lost for good, as the manual has it
+	stop_cad "$D"
+	rm ca/revoked.epoch ca/revoked.list
+	run_x ca revoke "$(serial id)" "$(serial peer)" --run-dir "$D/run"
+	start_cad "$D"
+	[ "$(cat ca/revoked.epoch)" = 1 ]
+	run_x prog id fails EACCES open /a rwcx
+	run_x prog third fails ENOENT open /a rw
+}
+
 @test "life: the host's key changes, and programs go on" {
 	ca issue t/maker --out id >/dev/null
 	ca issue t/peer --out peer >/dev/null
