@@ -286,13 +286,33 @@ static bool read_head(uint64_t *number, uint8_t was[AUDIT_CHAIN_LEN])
 		2 * AUDIT_CHAIN_LEN, NULL, &got, NULL) && got == AUDIT_CHAIN_LEN;
 }
 
+/* NULL, or what is wrong with an end of the log that the head does not have */
+static const char *compare_head(bool lines)
+{
+	uint8_t was[AUDIT_CHAIN_LEN];
+	const char *fault = NULL;
+	uint64_t number = 0;
+
+	if (!read_head(&number, was))
+		return lines ? "the head file beside it was missing or not whole" : NULL;
+	if (number > last) {
+		/* a new file after a rotation goes on from the head */
+		if (lines)
+			fault = "lines are missing at its end";
+		last = number;
+		memcpy(chain, was, sizeof(chain));
+	} else if (number == last ? memcmp(chain, was, sizeof(chain)) : number + 1 < last) {
+		/* one more: the daemon died before it wrote the head */
+		fault = "its end is not what the daemon wrote";
+	}
+	return fault;
+}
+
 /* Where an earlier daemon stopped. What is not whole there is said, and passed over. */
 static const char *resume(bool *torn)
 {
 	FILE *f = fopen(log_path, "re");
-	uint8_t was[AUDIT_CHAIN_LEN];
-	const char *fault = NULL;
-	uint64_t number = 0;
+	const char *fault = NULL, *other;
 	size_t length, text;
 	char *line;
 
@@ -307,15 +327,9 @@ static const char *resume(bool *torn)
 		last = 0;
 		memset(chain, 0, sizeof(chain));
 	}
+	other = compare_head(line);
 	free(line);
-	/* a new file after a rotation goes on from the head */
-	if (read_head(&number, was) && number > last) {
-		if (line)
-			fault = "lines are missing at its end";
-		last = number;
-		memcpy(chain, was, sizeof(chain));
-	}
-	return fault;
+	return other ? other : fault;
 }
 
 static int open_log(void)

@@ -5,13 +5,16 @@
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sodium.h>
 
 #include "../shim/lib/cert.h"
 
 #define FOREIGN		"the line before is none of this log: altered or added"
 #define UNSIGNED_MAX	(2 * AUDIT_CHECKPOINT_LINES)
+#define DUE		10		/* s: a living daemon has signed by then */
 
 __attribute__((format(printf, 3, 4)))
 static void say(struct audit_verify *v, bool fault, const char *format, ...)
@@ -24,6 +27,34 @@ static void say(struct audit_verify *v, bool fault, const char *format, ...)
 	va_end(args);
 	v->faults += fault;
 	v->say(v->context, fault, text);
+}
+
+/* Lines from `first` on: not wrong, but anybody can have written them. */
+static void unproven(struct audit_verify *v, uint64_t first, uint64_t end)
+{
+	char text[256];
+
+	v->unproven += end - first + 1;
+	snprintf(text, sizeof(text), "unproven: lines %" PRIu64 " to %" PRIu64 ", which the daemon"
+		 " that wrote them did not sign: it was killed, or somebody else wrote them",
+		 first, end);
+	v->say(v->context, true, text);
+}
+
+/* --- of one line --- */
+
+static const char *string(const json_t *line, const char *key)
+{
+	return json_string_value(json_object_get(line, key));
+}
+
+/* 0: it says not when */
+static int64_t when(const json_t *line)
+{
+	const char *text = string(line, "time");
+	struct tm tm = { 0 };
+
+	return text && strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) ? timegm(&tm) : 0;
 }
 
 /* --- who signs --- */
@@ -41,7 +72,24 @@ static bool get_chain(const char *text, struct sivp_chain *chain)
 	return true;
 }
 
-static void origin(struct audit_verify *v, const char *text)
+/* Who has a revoked key, or one that is over, could have written all of it. */
+static void judge_certs(struct audit_verify *v, const struct sivp_chain *chain, int64_t then)
+{
+	struct sivshmem_cert_context ctx = { .now = then };
+	enum sivshmem_cert_error bad = sivshmem_chain_verify(chain, SIVP_CERT_HOST, &v->root, &ctx);
+
+	if (bad)
+		say(v, true, "the host's certificate %016" PRIx64 " at the time of this line: %s",
+		    chain->cert[0].serial, sivshmem_cert_reason(bad));
+	for (uint32_t i = 0; v->crl && i < chain->count; i++) {
+		if (crl_has(v->crl, chain->cert[i].serial))
+			say(v, true, "the host's certificate %016" PRIx64 " is revoked:"
+			    " what its key signs from here on proves nothing",
+			    chain->cert[i].serial);
+	}
+}
+
+static void origin(struct audit_verify *v, const char *text, int64_t then)
 {
 	struct sivshmem_cert_context ctx = { 0 };
 	enum sivshmem_cert_error bad;
@@ -52,13 +100,14 @@ static void origin(struct audit_verify *v, const char *text)
 		say(v, true, "host_chain holds no certificates");
 		return;
 	}
-	/* what the clock said then is nothing that this line could prove */
+	/* its time is judged after it: the line says who signs also where that is bad */
 	ctx.now = chain.cert[0].not_before;
 	bad = sivshmem_chain_verify(&chain, SIVP_CERT_HOST, &v->root, &ctx);
 	if (bad) {
 		say(v, true, "the host's certificate: %s", sivshmem_cert_reason(bad));
 		return;
 	}
+	judge_certs(v, &chain, then);
 	snprintf(host, sizeof(host), "%s", chain.cert[0].host[0] ? chain.cert[0].host :
 		 chain.cert[0].subject);
 	if (v->host[0] && strcmp(v->host, host))
@@ -86,15 +135,11 @@ static void checkpoint(struct audit_verify *v, uint64_t number,
 	else {
 		v->checkpoints++;
 		v->signed_last = number;
+		v->stopped = v->stopping;
 	}
 }
 
 /* --- lines --- */
-
-static const char *string(const json_t *line, const char *key)
-{
-	return json_string_value(json_object_get(line, key));
-}
 
 static void place(struct audit_verify *v, uint64_t number, const json_t *line)
 {
@@ -128,23 +173,38 @@ static void place(struct audit_verify *v, uint64_t number, const json_t *line)
 		memcpy(v->chain, before, sizeof(before));
 }
 
+/* A daemon goes on from what there is, and has signed nothing of it. */
+static void start(struct audit_verify *v, uint64_t number, bool stopped)
+{
+	if (number > v->signed_last + 1)
+		unproven(v, v->signed_last + 1, number - 1);
+	else if (v->last && !stopped)
+		say(v, false, "the daemon before this one did not stop: it was killed after line %"
+		    PRIu64 ", or what it wrote then is cut off", v->last);
+}
+
 /* What the line says of the log itself */
 static void meaning(struct audit_verify *v, uint64_t number, const json_t *line,
 		    const uint8_t before[AUDIT_CHAIN_LEN])
 {
 	const char *event = string(line, "event"), *reason = string(line, "reason");
 	json_int_t lost = json_integer_value(json_object_get(line, "lost"));
+	bool stopped = v->stopped, starts;
 
 	if (!event)
-		return;
+		event = "";
+	starts = !strcmp(event, "start");
+	if (stopped && !starts)
+		say(v, true, "added: the daemon had stopped before");
+	v->stopped = false;
 	if (!strcmp(event, "checkpoint"))
 		checkpoint(v, number, before, string(line, "signature"));
+	v->stopping = !strcmp(event, "stop");
 	if (json_object_get(line, "host_chain"))
-		origin(v, string(line, "host_chain"));
-	if (!strcmp(event, "start") && number > v->signed_last + 1)
-		say(v, false, "the daemon died before it signed lines %" PRIu64 " to %" PRIu64,
-		    v->signed_last + 1, number - 1);
-	if (!strcmp(event, "start") && reason)
+		origin(v, string(line, "host_chain"), when(line));
+	if (starts)
+		start(v, number, stopped);
+	if (starts && reason)
 		say(v, true, "found when the daemon started: %s", reason);
 	if (lost > 0)
 		say(v, false, "%" JSON_INTEGER_FORMAT " lines could not be written before this one: "
@@ -181,6 +241,7 @@ static void chained(struct audit_verify *v, uint64_t number, const char *text, s
 		say(v, true, "no signature in %d lines: signatures were removed", UNSIGNED_MAX);
 	memcpy(v->chain, chain, sizeof(v->chain));
 	v->last = number;
+	v->when = when(line);
 	v->lines++;
 	snprintf(v->time, sizeof(v->time), "%s", string(line, "time") ? string(line, "time") : "");
 }
@@ -231,6 +292,8 @@ void audit_verify_end(struct audit_verify *v, const char *head)
 		judge_head(v, head);
 	if (v->lines && !v->checkpoints)
 		say(v, true, "no signature of the host is in it: nothing proves it");
+	else if (v->last > v->signed_last && v->now && llabs(v->now - v->when) > DUE)
+		unproven(v, v->signed_last + 1, v->last);
 	else if (v->last > v->signed_last)
 		say(v, false, "no signature covers the last %" PRIu64 " lines (one is due within a second)",
 		    v->last - v->signed_last);

@@ -8,9 +8,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "audit_verify.h"
+#include "crl.h"
+#include "signer.h"
 
 #define LOG	"/var/log/sivshmem/audit.jsonl"
 
@@ -26,22 +29,46 @@ static void say(void *context, bool fault, const char *text)
 	fprintf(stderr, "%s:%" PRIu64 ": %s%s\n", at->file, at->line, fault ? "" : "note: ", text);
 }
 
-/* The text of FILE.head, read before the log so that it is never ahead of it. */
-static const char *read_head(const char *file, char text[128])
+/* The text of FILE.head, read before the log so that it is never ahead of it; "": none. */
+static int read_head(const char *file, char text[128])
 {
 	char path[PATH_MAX];
 	FILE *f;
 	size_t n;
 
-	if (snprintf(path, sizeof(path), "%s.head", file) >= PATH_MAX)
-		return NULL;
+	text[0] = '\0';
+	if (!strcmp(file, "-"))
+		return EXIT_OK;
+	if (snprintf(path, sizeof(path), "%s.head", file) >= PATH_MAX) {
+		warnx("%s: the path is too long", file);
+		return EXIT_SYSTEM;
+	}
 	f = fopen(path, "re");
-	if (!f)
-		return NULL;
+	if (!f && errno == ENOENT)
+		return EXIT_OK;
+	if (!f) {
+		warn("%s", path);
+		return EXIT_SYSTEM;
+	}
 	n = fread(text, 1, 127, f);
 	text[n] = '\0';
 	fclose(f);
-	return text;
+	/* an empty one says nothing, which is wrong */
+	if (!n)
+		snprintf(text, 128, "empty");
+	return EXIT_OK;
+}
+
+/* Beside the log that the daemon writes there is one; files that were moved away have none. */
+static void no_head(struct audit_verify *v, const char *file)
+{
+	if (!strcmp(file, "-")) {
+		fprintf(stderr, "standard input: note: nothing says whether lines are missing at its end\n");
+		return;
+	}
+	v->faults++;
+	fprintf(stderr, "%s.head: is not there, so that lines can be missing at the end of %s:"
+		" restore it, and let the log that the daemon writes be the last file\n", file, file);
 }
 
 static int read_file(struct audit_verify *v, struct place *at, const char *file)
@@ -103,30 +130,59 @@ static int result(const struct audit_verify *v)
 		printf("NOT whole: %" PRIu64 " faults\n", v->faults);
 		return EXIT_REFUSED;
 	}
+	if (v->unproven) {
+		printf("not proven: %" PRIu64 " lines that the daemon did not sign:"
+		       " one that is killed leaves such lines, and so does who adds some\n",
+		       v->unproven);
+		return EXIT_REFUSED;
+	}
 	printf("whole: no line was altered, removed or added\n");
 	return EXIT_OK;
 }
 
-static int verify(const struct ca *ca, const char *log, int count, char **files)
+static int read_trust(const struct ca *ca, struct sivp_cert *root, struct crl *crl,
+		      struct sivshmem_error *err)
 {
-	struct place at = { 0 };
-	struct audit_verify v = { .say = say, .context = &at };
-	struct sivshmem_error e;
-	char text[128];
-	const char *head;
-	int rc = EXIT_OK;
+	struct sivp_cert issuer;
+	char path[PATH_MAX];
+	int rc = signer_certs(ca, root, &issuer, err);
 
-	if (ca_root(ca, &v.root, &e))
-		return ca_fail(EXIT_SYSTEM, &e);
-	head = read_head(count ? files[count - 1] : log, text);
-	if (!count)
-		rc = read_rotated(&v, &at, log);
+	if (!rc)
+		rc = crl_read(ca_path(ca, CRL_FILE, path), root, issuer.kind ? &issuer : NULL, crl,
+			      err);
+	return rc ? rc : crl_newest(ca->dir, crl, err);
+}
+
+static int verify_files(struct audit_verify *v, const char *log, int count, char **files)
+{
+	struct place *at = v->context;
+	const char *last = count ? files[count - 1] : log;
+	char head[128];
+	int rc = read_head(last, head);
+
+	if (!rc && !count)
+		rc = read_rotated(v, at, log);
 	for (int i = 0; i < count && !rc; i++)
-		rc = read_file(&v, &at, files[i]);
+		rc = read_file(v, at, files[i]);
 	if (rc)
 		return rc;
-	audit_verify_end(&v, head);
-	return result(&v);
+	audit_verify_end(v, head[0] ? head : NULL);
+	if (!head[0] && v->lines)
+		no_head(v, last);
+	return result(v);
+}
+
+static int verify(const struct ca *ca, const char *log, int count, char **files)
+{
+	struct crl crl = { 0 };
+	struct place at = { 0 };
+	struct audit_verify v = { .say = say, .context = &at, .crl = &crl, .now = time(NULL) };
+	struct sivshmem_error e = { 0 };
+	int rc = read_trust(ca, &v.root, &crl, &e);
+
+	rc = rc ? ca_fail(rc, &e) : verify_files(&v, log, count, files);
+	crl_free(&crl);
+	return rc;
 }
 
 int cmd_audit(const struct ca *ca, int argc, char **argv)

@@ -343,7 +343,10 @@ facts() { find "$1" -printf '%p %u %m %n\n' | sort; find "$1" -type f -exec sha2
 	wait_for 5 said 'revocation list: epoch 2, 2 serials'
 	run_x prog peer fails EACCES open /c rw
 	has "refused"
-	run_x ca audit verify --audit "$D/audit.jsonl"
+	# nor what the host signed by a certificate of that intermediate
+	run_x 1 ca audit verify --audit "$D/audit.jsonl"
+	has "$(ca show ca/intermediate.cert --json | jq -r '.chain[0].serial') is revoked"
+	has "NOT whole: 1 faults"
 }
 
 @test "life: an intermediate of one host is nothing on another" {

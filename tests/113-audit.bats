@@ -31,6 +31,26 @@ opens() {
 verify() { sivshmem-ca --dir "$D/ca" audit verify "$@"; }
 settled() { tail -n 1 "$LOG" | grep -q '"event":"checkpoint"'; }
 killed() { kill -KILL "$CAD_PID"; wait_for 5 not_running "$CAD_PID"; }
+# forge N TIME [WHICH]: as who has no key: cut the log off behind the second
+# signature, or WHICH; append N lines, and let the head say what the last one is
+forge() {
+	python3 - "$LOG" "$@" <<'P'
+import hashlib, json, sys
+log, count, time = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+lines = open(log).read().splitlines()
+at = [i for i, l in enumerate(lines) if '"checkpoint"' in l][int((sys.argv[4:] or [1])[0])]
+lines = lines[:at + 1]
+last = json.loads(lines[-1])
+n, chain = last["n"], bytes.fromhex(last["chain"])
+for _ in range(count):
+    n += 1
+    text = f'{{"n":{n},"time":"{time}","event":"open","object":"invented","result":"granted"'
+    chain = hashlib.blake2b(b"sivshmem audit v1\0" + chain + text.encode(), digest_size=32).digest()
+    lines.append(f'{text},"chain":"{chain.hex()}"}}')
+open(log, "w").write("\n".join(lines) + "\n")
+open(log + ".head", "w").write(f"{n:020} {chain.hex()}\n")
+P
+}
 rotate() {
 	[ ! -e "$LOG.1" ] || mv "$LOG.1" "$LOG.2"
 	mv "$LOG" "$LOG.1"
@@ -54,7 +74,9 @@ rotate() {
 	wait_for 5 settled
 	run_x verify --audit "$LOG"
 	has "whole: no line was altered, removed or added"
-	hasnt "note"
+	# of all that, the kill alone could have cost lines
+	has "note: the daemon before this one did not stop: it was killed after line"
+	[ "$(grep -c 'note:' <<<"$output")" -eq 1 ]
 	grep -q '"event":"stop"' "$LOG.1"
 	# the newest alone: it says what it goes on from
 	run_x verify "$LOG"
@@ -63,6 +85,7 @@ rotate() {
 	# by a pipe, as of compressed files
 	run_x verify - < <(cat "$LOG.2" "$LOG.1" "$LOG")
 	has "lines 1 to"
+	has "note: nothing says whether lines are missing at its end"
 	run_x 1 verify "$LOG.2" "$LOG"
 	has "$LOG:1: lines "
 	has "are missing"
@@ -134,4 +157,86 @@ rotate() {
 	run_x verify --audit "$LOG"
 	has "note: the line before was being written when the daemon died"
 	has "whole:"
+}
+
+@test "audit: lines that a daemon only found are not proven by what it signs" {
+	opens 2
+	wait_for 5 settled
+	killed
+	rm -rf "$D"/run/*
+	forge 3 2026-01-01T00:00:00.000Z
+	# nobody has signed them, and whoever wrote them is not about to
+	run_x 1 verify "$LOG"
+	has "unproven: lines"
+	has "not proven: 3 lines that the daemon did not sign"
+	start_cad "$D"
+	wait_for 5 settled
+	run_x 1 verify "$LOG"
+	has ": unproven: lines"
+	has "which the daemon that wrote them did not sign: it was killed, or somebody else wrote them"
+	has "not proven: 3 lines that the daemon did not sign"
+	# what a daemon has written a moment ago is not signed yet
+	killed
+	rm -rf "$D"/run/*
+	forge 3 "$(date -u +%Y-%m-%dT%H:%M:%S.000Z)"
+	run_x verify "$LOG"
+	has "note: no signature covers the last 3 lines"
+}
+
+@test "audit: nothing comes after a stop but a start" {
+	opens 1
+	stop_cad "$D"
+	run_x verify "$LOG"
+	hasnt "note"
+	forge 2 2026-01-01T00:00:00.000Z -1
+	start_cad "$D"
+	wait_for 5 settled
+	run_x 1 verify "$LOG"
+	has ": added: the daemon had stopped before"
+	has ": unproven: lines"
+	stop_cad "$D"
+	# an end that is cut off at a signature can be of a daemon that was killed
+	forge 0 - 0
+	start_cad "$D"
+	wait_for 5 settled
+	run_x verify "$LOG"
+	has "note: the daemon before this one did not stop: it was killed after line 2, or what it wrote then is cut off"
+}
+
+@test "audit: without its head a log is not whole, nor is one that a daemon found so" {
+	opens 1
+	wait_for 5 settled
+	mv "$LOG.head" "$D/head"
+	run_x 1 verify "$LOG"
+	has "$LOG.head: is not there, so that lines can be missing at the end"
+	has "NOT whole: 1 faults"
+	: >"$LOG.head"
+	run_x 1 verify "$LOG"
+	has "the head file beside the log is not what the daemon writes"
+	cp "$D/head" "$LOG.head"
+	run_x verify "$LOG"
+	killed
+	rm -rf "$D"/run/*
+	head -n 2 "$LOG" >"$D/cut"
+	cp "$D/cut" "$LOG"
+	rm "$LOG.head"
+	start_cad "$D"
+	wait_for 5 settled
+	run_x 1 verify "$LOG"
+	has "found when the daemon started: the head file beside it was missing or not whole"
+}
+
+@test "audit: what a revoked host's key signed proves nothing" {
+	local serial
+	opens 1
+	wait_for 5 settled
+	serial=$(sivshmem-ca --dir "$D/ca" show "$D/ca/host.cert" --json | jq -r '.chain[0].serial')
+	run_x verify "$LOG"
+	run_x sivshmem-ca --dir "$D/ca" revoke "$serial" --run-dir "$D/none"
+	run_x 1 verify "$LOG"
+	has "$LOG:1: the host's certificate $serial is revoked"
+	has "NOT whole: 1 faults"
+	echo 9 >"$D/ca/revoked.epoch"
+	run_x 1 verify "$LOG"
+	has "the list is an old one"
 }

@@ -40,7 +40,8 @@ static void make_line(int i, uint8_t chain[AUDIT_CHAIN_LEN])
 		sodium_bin2base64(base64, sizeof(base64), (uint8_t *)&host.cert, sizeof(host.cert),
 				  sodium_base64_VARIANT_ORIGINAL);
 		sodium_bin2hex(hex, sizeof(hex), chain, AUDIT_CHAIN_LEN);
-		snprintf(text, sizeof(text), "{\"n\":1,\"event\":\"start\",\"prev\":\"%s\","
+		snprintf(text, sizeof(text), "{\"n\":1,\"time\":\"2026-01-01T00:00:00.000Z\","
+			 "\"event\":\"start\",\"prev\":\"%s\","
 			 "\"host_chain\":\"%s\"", hex, base64);
 	} else if (i == LINES - 1) {
 		audit_chain_signed(chain, message);

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <sodium.h>
 
@@ -201,6 +202,90 @@ static void a_new_chain_has_no_signatures(void)
 	}
 }
 
+/* Logs of their own: of a daemon that is killed, of certificates that are over or revoked */
+static struct audit_verify verify_file(const char *name, const struct crl *crl, int64_t now)
+{
+	struct audit_verify v = { .root = root, .say = note, .crl = crl, .now = now };
+	char text[AUDIT_LINE_MAX];
+	FILE *f = fopen(name, "r");
+
+	finding[0] = '\0';
+	while (f && fgets(text, sizeof(text), f))
+		audit_verify_line(&v, text, strcspn(text, "\n"), true);
+	if (f)
+		fclose(f);
+	audit_verify_end(&v, NULL);
+	return v;
+}
+
+static void remove_log(const char *name)
+{
+	char beside[128];
+
+	snprintf(beside, sizeof(beside), "%s.head", name);
+	unlink(name);
+	unlink(beside);
+}
+
+static void a_daemon_that_only_found_them_signs_no_lines(void)
+{
+	struct audit_verify v;
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s/killed", dir);
+	CHECK(!audit_start(name));
+	some(3);
+	v = verify_file(name, NULL, 0);
+	CHECK(!v.faults && !v.unproven && v.last == 5);
+	v = verify_file(name, NULL, time(NULL));
+	CHECK(!v.faults && !v.unproven);
+	v = verify_file(name, NULL, time(NULL) + 60);
+	CHECK(!v.faults && v.unproven == 3);
+	/* the next one goes on: it had not seen them written */
+	CHECK(!audit_start(name));
+	some(1);
+	audit_stop();
+	v = verify_file(name, NULL, 0);
+	CHECK(!v.faults && v.unproven == 3 && strstr(finding, "unproven: lines 3 to 5,"));
+	CHECK(v.last == v.signed_last && v.last == 10);
+	remove_log(name);
+}
+
+static void a_host_whose_time_is_over_signs_nothing(void)
+{
+	struct sivp_cert *cert = &monitor.chain.cert[0];
+	struct audit_verify v;
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s/over", dir);
+	cert->not_after = 2000;
+	sivshmem_cert_sign(cert, ca.secret);
+	CHECK(!audit_start(name));
+	audit_stop();
+	v = verify_file(name, NULL, 0);
+	CHECK(v.faults == 1 && strstr(finding, "at the time of this line: expired"));
+	*cert = host.cert;
+	remove_log(name);
+}
+
+static void a_revoked_host_signs_nothing(void)
+{
+	uint64_t serial = host.cert.serial + 1;
+	struct crl crl = { .epoch = 1, .count = 1, .serial = &serial };
+	struct audit_verify v;
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s/revoked", dir);
+	CHECK(!audit_start(name));
+	audit_stop();
+	v = verify_file(name, &crl, 0);
+	CHECK(!v.faults);
+	serial--;
+	v = verify_file(name, &crl, 0);
+	CHECK(v.faults == 1 && strstr(finding, "is revoked"));
+	remove_log(name);
+}
+
 static void another_hosts_key_signs_nothing(void)
 {
 	struct audit_verify v;
@@ -223,6 +308,9 @@ int main(int argc, char **argv)
 	RUN(every_missing_line_is_found);
 	RUN(order_and_doubles_are_found);
 	RUN(a_new_chain_has_no_signatures);
+	RUN(a_daemon_that_only_found_them_signs_no_lines);
+	RUN(a_host_whose_time_is_over_signs_nothing);
+	RUN(a_revoked_host_signs_nothing);
 	RUN(another_hosts_key_signs_nothing);
 	unlink(path);
 	unlink(rotated);
