@@ -23,7 +23,12 @@ static const char *by_fd(int fd, const char *file, char path[PATH_MAX])
 	return path;
 }
 
-/* People are told the bundle's path, not the descriptor's. */
+const char *bundle_dir(const struct bundle *b, char path[PATH_MAX])
+{
+	snprintf(path, PATH_MAX, BY_FD, b->fd);
+	return path;
+}
+
 static int named(const struct bundle *b, int fd, int rc, struct sivshmem_error *err)
 {
 	struct sivshmem_error was = *err;
@@ -36,6 +41,11 @@ static int named(const struct bundle *b, int fd, int rc, struct sivshmem_error *
 	if (!strncmp(was.text, prefix, n))
 		sivshmem_error_set(err, rc, "%s/%s", b->path, was.text + n);
 	return rc;
+}
+
+int bundle_named(const struct bundle *b, int rc, struct sivshmem_error *err)
+{
+	return named(b, b->fd, rc, err);
 }
 
 /* --- the directory --- */
@@ -157,7 +167,7 @@ int bundle_create(struct bundle *b, const char *path, struct sivshmem_error *err
 			return meddled(b->path, err);
 	}
 	if (rc && !err->text[0])
-		sivshmem_error_set(err, rc, "%s: cannot create the bundle: %s; does its parent exist?",
+		sivshmem_error_set(err, rc, "%s: cannot create it: %s; does its parent exist?",
 				   b->path, strerror(-rc));
 	return rc;
 }
@@ -193,15 +203,15 @@ int bundle_write(const struct bundle *b, const uint8_t secret[64], const struct 
 		rc = sivshmem_chain_write(by_fd(b->fd, SIVSHMEM_CERT_FILE, path), chain, err);
 	if (!rc)
 		rc = sivshmem_chain_write(by_fd(b->fd, SIVSHMEM_ROOT_FILE, path), &top, err);
-	return named(b, b->fd, rc, err);
+	return bundle_named(b, rc, err);
 }
 
 int bundle_look_cert(const struct bundle *b, struct sivp_chain *chain, struct sivshmem_error *err)
 {
 	char path[PATH_MAX];
 
-	return named(b, b->fd,
-		     sivshmem_chain_look(by_fd(b->fd, SIVSHMEM_CERT_FILE, path), chain, err), err);
+	return bundle_named(b, sivshmem_chain_look(by_fd(b->fd, SIVSHMEM_CERT_FILE, path), chain,
+						   err), err);
 }
 
 /* Whom nobody can give files to may have them of anybody. */
@@ -223,7 +233,7 @@ int bundle_look_key(const struct bundle *b, const struct stat *st, uint8_t secre
 		return sivshmem_error_set(err, rc,
 			"%s/" SIVSHMEM_KEY_FILE ": is not there, and who renews must have the key;"
 			" copy it back, or make another bundle by `sivshmem-ca issue`", b->path);
-	return named(b, b->fd, rc, err);
+	return bundle_named(b, rc, err);
 }
 
 static int give_file(const struct bundle *b, int dir, const char *file, uid_t uid, gid_t gid,
@@ -277,7 +287,7 @@ int bundle_place(struct bundle *b, struct sivshmem_error *err)
 	if (rc && errno == EINVAL)
 		rc = renameat(b->parent, b->name, b->parent, b->base);
 	if (rc)
-		return sivshmem_error_set(err, -errno, "%s: cannot put the bundle there: %s", b->path,
+		return sivshmem_error_set(err, -errno, "%s: cannot put it there: %s", b->path,
 					  strerror(errno));
 	if (!is_there(b))
 		return meddled(b->path, err);
@@ -288,7 +298,7 @@ int bundle_place(struct bundle *b, struct sivshmem_error *err)
 int bundle_exchange(struct bundle *b, struct bundle *old, struct sivshmem_error *err)
 {
 	if (renameat2(b->parent, b->name, b->parent, b->base, RENAME_EXCHANGE))
-		return sivshmem_error_set(err, -errno, "%s: cannot put the new bundle there: %s",
+		return sivshmem_error_set(err, -errno, "%s: cannot put the new one there: %s",
 					  b->path, strerror(errno));
 	if (!is_there(b))
 		return meddled(b->path, err);

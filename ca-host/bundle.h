@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A service's bundle, by the descriptors of its directory and of the one that
- * holds it. Root writes bundles where a user may own the place: that user can
+ * A service's bundle, or another new directory, by the descriptors of itself
+ * and of the directory that holds it. Root writes bundles where a user may own the place: that user can
  * put a link or another directory where the bundle was, and a path would
  * follow it.
  */
@@ -37,6 +37,11 @@ int bundle_exchange(struct bundle *b, struct bundle *old, struct sivshmem_error 
 /* The three files, and the directory if it is empty then. */
 void bundle_remove(const struct bundle *b);
 void bundle_close(struct bundle *b);
+
+/* For what takes paths: wherever the directory is moved to, this is it. */
+const char *bundle_dir(const struct bundle *b, char path[PATH_MAX]);
+/* People are told its own path, in messages of such functions; returns rc. */
+int bundle_named(const struct bundle *b, int rc, struct sivshmem_error *err);
 
 /* A new certificate in the place of that of `b`, with an owner. */
 int bundle_replace_cert(const struct bundle *b, const struct sivp_chain *chain, uid_t uid,

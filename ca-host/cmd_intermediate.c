@@ -13,6 +13,7 @@
 #include <bsd/stdlib.h>
 #include <bsd/string.h>
 
+#include "bundle.h"
 #include "signer.h"
 
 #define DAY	86400
@@ -62,7 +63,7 @@ static int record(const struct ca *ca, const struct sivp_chain *chain, struct si
 }
 
 static int make(const struct ca *ca, const struct ca *to, const char *host, int64_t days,
-		const struct signer *root, struct sivshmem_error *err)
+		const struct signer *root, uint64_t *serial, struct sivshmem_error *err)
 {
 	struct signer own = { .secret = sodium_malloc(64), .root = root->root };
 	struct sivp_chain chain, top = { .count = 1, .cert = { root->root } };
@@ -87,48 +88,64 @@ static int make(const struct ca *ca, const struct ca *to, const char *host, int6
 		rc = write_pair(to, "host", secret, &chain, err);
 	if (!rc && ca_example_policy(ca_path(to, "policy.conf", path), host, err) < 0)
 		rc = -EIO;
-	if (!rc)
-		printf("intermediate of host '%s' in %s\n  serial  %016" PRIx64 "\n"
-		       "copy the directory to the host, as its /etc/sivshmem, and remove it here\n",
-		       host, to->dir, own.cert.serial);
+	*serial = own.cert.serial;
 out:
 	sodium_free(secret);
 	signer_free(&own);
 	return rc;
 }
 
-static int make_dirs(const struct ca *to, struct sivshmem_error *err)
+/* All in a directory beside the final one, which appears whole or not at all. */
+static int make_dir(const struct ca *ca, const char *out, const char *host, int64_t days,
+		    const struct signer *root, struct sivshmem_error *err)
 {
-	char path[PATH_MAX];
+	char dir[PATH_MAX], path[PATH_MAX];
+	struct ca to = { .dir = dir };
+	struct bundle b;
+	uint64_t serial = 0;
+	int rc = bundle_create(&b, out, err);
 
-	if (mkdir(to->dir, 0700) || mkdir(ca_path(to, "issued", path), 0700))
-		return sivshmem_error_set(err, -errno, "%s: cannot create: %s", to->dir,
-					  strerror(errno));
-	return 0;
+	if (rc)
+		goto out;
+	bundle_dir(&b, dir);
+	if (mkdir(ca_path(&to, "issued", path), 0700))
+		rc = sivshmem_error_set(err, -errno, "%s: cannot create: %s", path, strerror(errno));
+	if (!rc)
+		rc = make(ca, &to, host, days, root, &serial, err);
+	if (!rc)
+		rc = bundle_place(&b, err);
+	bundle_named(&b, rc, err);
+	if (!rc) {
+		printf("intermediate of host '%s' in %s\n"
+		       "  serial  %016" PRIx64 "\n"
+		       "copy the directory to the host, as its /etc/sivshmem, and remove it here\n",
+		       host, out, serial);
+		goto out;
+	}
+	for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++)
+		unlink(ca_path(&to, made[i], path));
+	rmdir(ca_path(&to, "issued", path));
+	bundle_remove(&b);
+out:
+	bundle_close(&b);
+	return rc;
 }
 
-static int intermediate(const struct ca *ca, const struct ca *to, const char *host, int64_t days)
+static int intermediate(const struct ca *ca, const char *out, const char *host, int64_t days)
 {
 	struct sivshmem_error err = { 0 };
 	struct signer signer;
-	char path[PATH_MAX];
+	struct stat st;
 	int rc = signer_load(ca, &signer, &err);
 
 	if (!rc && !signer.is_root)
 		rc = sivshmem_error_set(&err, -EINVAL,
 			"%s: has an intermediate itself; only a root makes them", ca->dir);
+	if (!rc && !lstat(out, &st))
+		rc = sivshmem_error_set(&err, -EEXIST,
+			"%s: exists and is not overwritten; remove it or name another --out", out);
 	if (!rc)
-		rc = make_dirs(to, &err);
-	if (rc)
-		goto out;
-	rc = make(ca, to, host, days, &signer, &err);
-	for (size_t i = 0; rc && i < sizeof(made) / sizeof(made[0]); i++)
-		unlink(ca_path(to, made[i], path));
-	if (rc) {
-		rmdir(ca_path(to, "issued", path));
-		rmdir(to->dir);
-	}
-out:
+		rc = make_dir(ca, out, host, days, &signer, &err);
 	signer_free(&signer);
 	return rc ? ca_fail(rc, &err) : EXIT_OK;
 }
@@ -141,13 +158,13 @@ int cmd_intermediate(const struct ca *ca, int argc, char **argv)
 	};
 	char host[SIVP_HOST_LEN] = "";
 	const char *error = NULL;
-	struct ca to = { 0 };
+	const char *out = NULL;
 	int64_t days = DAYS;
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, "o:", options, NULL)) != -1) {
 		if (opt == 'o')
-			to.dir = optarg;
+			out = optarg;
 		else if (opt == 'n')
 			days = strtonum(optarg, 1, DAYS_MAX, &error);
 		else
@@ -157,11 +174,11 @@ int cmd_intermediate(const struct ca *ca, int argc, char **argv)
 	}
 	if (argc - optind != 1)
 		return ca_usage(ca, "name one host");
-	if (!to.dir)
+	if (!out)
 		return ca_usage(ca, "--out DIR is missing");
 	if (strlcpy(host, argv[optind], sizeof(host)) >= sizeof(host) ||
 	    !sivshmem_name_valid(host, sizeof(host)))
 		return ca_usage(ca, "a host name is 1 to %d of [A-Za-z0-9._/:-], got '%s'",
 				SIVP_HOST_LEN - 1, argv[optind]);
-	return intermediate(ca, &to, host, days);
+	return intermediate(ca, out, host, days);
 }

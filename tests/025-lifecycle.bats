@@ -119,6 +119,7 @@ meddle() {
 	#include <stdio.h>
 	#include <stdlib.h>
 	#include <string.h>
+	#include <sys/stat.h>
 	#include <unistd.h>
 	static int act(const char *name) { return !strcmp(getenv("MEDDLE"), name); }
 	static void swap(int dir, const char *name)
@@ -137,6 +138,16 @@ meddle() {
 		if (made && act("mkdtemp"))
 			swap(AT_FDCWD, made);
 		return made;
+	}
+	int mkdir(const char *path, mode_t mode)
+	{
+		int (*real)(const char *, mode_t) = dlsym(RTLD_NEXT, "mkdir");
+		int rc = real(path, mode);
+
+		/* within the new directory only root can */
+		if (!rc && act("mkdir") && !strchr(path, '/'))
+			swap(AT_FDCWD, path);
+		return rc;
 	}
 	int link(const char *from, const char *to)
 	{
@@ -179,6 +190,15 @@ facts() { find "$1" -printf '%p %u %m %n\n' | sort; find "$1" -type f -exec sha2
 	has "id: somebody has put something else in the place of the new directory"
 	[ "$(facts etc)" = "$before" ]
 	[ -z "$(ls ca/issued)" ]
+	# the files of a CA have the names of those that are taken back
+	cp ca/*.cert ca/*.key ca/policy.conf etc/
+	before=$(facts etc)
+	run_x 1 meddle mkdtemp "$D/etc" intermediate ecu7 --out ecu7
+	has "meddled"
+	has "ecu7: somebody has put something else"
+	[ "$(facts etc)" = "$before" ]
+	run_x meddle mkdir "$D/etc" intermediate ecu7 --out ecu8
+	[ "$(facts etc)" = "$before" ]
 	ca issue t/maker --out id --vm host --uid 65534 >/dev/null
 	run_x 1 meddle mkdtemp "$D/etc" renew id --new-key
 	has "meddled"
@@ -317,6 +337,11 @@ facts() { find "$1" -printf '%p %u %m %n\n' | sort; find "$1" -type f -exec sha2
 	run_x ca intermediate ecu7 --out ecu7
 	has "intermediate of host 'ecu7' in ecu7"
 	[ ! -e ecu7/root.key ]
+	[ "$(stat -c %a ecu7 ecu7/issued ecu7/host.key | tr '\n' ' ')" = '700 700 600 ' ]
+	run_x 1 ca intermediate ecu7 --out ecu7
+	has "ecu7: exists and is not overwritten"
+	run_x 3 ca intermediate ecu7 --out none/ecu7
+	has "none/ecu7: cannot create it"
 	policy >ecu7/policy.conf
 	run_x sivshmem-ca --dir ecu7 issue t/maker --out id
 	run_x sivshmem-ca --dir ecu7 show id
