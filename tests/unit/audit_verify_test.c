@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <sodium.h>
@@ -218,6 +219,23 @@ static struct audit_verify verify_file(const char *name, const struct crl *crl, 
 	return v;
 }
 
+/* A daemon that writes n lines and stops, or is killed */
+static bool run_daemon(const char *name, int n, bool stops)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		if (audit_start(name))
+			_exit(1);
+		some(n);
+		if (stops)
+			audit_stop();
+		_exit(0);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && !status;
+}
+
 static void remove_log(const char *name)
 {
 	char beside[128];
@@ -233,8 +251,7 @@ static void a_daemon_that_only_found_them_signs_no_lines(void)
 	char name[64];
 
 	snprintf(name, sizeof(name), "%s/killed", dir);
-	CHECK(!audit_start(name));
-	some(3);
+	CHECK(run_daemon(name, 3, false));
 	v = verify_file(name, NULL, 0);
 	CHECK(!v.faults && !v.unproven && v.last == 5);
 	v = verify_file(name, NULL, time(NULL));
@@ -242,9 +259,7 @@ static void a_daemon_that_only_found_them_signs_no_lines(void)
 	v = verify_file(name, NULL, time(NULL) + 60);
 	CHECK(!v.faults && v.unproven == 3);
 	/* the next one goes on: it had not seen them written */
-	CHECK(!audit_start(name));
-	some(1);
-	audit_stop();
+	CHECK(run_daemon(name, 1, true));
 	v = verify_file(name, NULL, 0);
 	CHECK(!v.faults && v.unproven == 3 && strstr(finding, "unproven: lines 3 to 5,"));
 	CHECK(v.last == v.signed_last && v.last == 10);
@@ -260,8 +275,7 @@ static void a_host_whose_time_is_over_signs_nothing(void)
 	snprintf(name, sizeof(name), "%s/over", dir);
 	cert->not_after = 2000;
 	sivshmem_cert_sign(cert, ca.secret);
-	CHECK(!audit_start(name));
-	audit_stop();
+	CHECK(run_daemon(name, 0, true));
 	v = verify_file(name, NULL, 0);
 	CHECK(v.faults == 1 && strstr(finding, "at the time of this line: expired"));
 	*cert = host.cert;
@@ -276,8 +290,7 @@ static void a_revoked_host_signs_nothing(void)
 	char name[64];
 
 	snprintf(name, sizeof(name), "%s/revoked", dir);
-	CHECK(!audit_start(name));
-	audit_stop();
+	CHECK(run_daemon(name, 0, true));
 	v = verify_file(name, &crl, 0);
 	CHECK(!v.faults);
 	serial--;
