@@ -72,7 +72,7 @@ static int open_parent(struct bundle *b, const char *path, struct sivshmem_error
 	snprintf(dir, sizeof(dir), "%.*s", last ? (int)(last - b->path) + 1 : 1,
 		 last ? b->path : ".");
 	last = last ? last + 1 : b->path;
-	if (!*last || !strcmp(last, ".") || !strcmp(last, ".."))
+	if (!*last)
 		return sivshmem_error_set(err, -EINVAL,
 			"%s: says not how the bundle is called; name its directory", path);
 	if (strlcpy(b->base, last, sizeof(b->base)) >= sizeof(b->base))

@@ -107,9 +107,10 @@ static int check_revoked(const struct ca *ca, const struct wish *w, const struct
 	return 0;
 }
 
-static int record(const struct ca *ca, const struct sivp_chain *chain, struct sivshmem_error *err)
+static int record(const struct ca *ca, const struct sivp_chain *chain, char path[PATH_MAX],
+		  struct sivshmem_error *err)
 {
-	char file[64], path[PATH_MAX];
+	char file[64];
 
 	snprintf(file, sizeof(file), "issued/%016" PRIx64 ".cert", chain->cert[0].serial);
 	return sivshmem_chain_write(ca_path(ca, file, path), chain, err);
@@ -164,7 +165,8 @@ static int renew(const struct ca *ca, const struct wish *w, const struct signer 
 {
 	uint8_t *secret = sodium_malloc(64);
 	struct sivp_chain chain = { 0 };
-	struct bundle old = { 0 };
+	char path[PATH_MAX];
+	struct bundle old;
 	struct stat owner;
 	int rc = -ENOMEM;
 
@@ -182,12 +184,16 @@ static int renew(const struct ca *ca, const struct wish *w, const struct signer 
 		goto out;
 	snprintf(serial, 20, "%016" PRIx64, chain.cert[0].serial);
 	make(&chain, w, signer, secret);
-	rc = record(ca, &chain, err);
-	if (!rc && w->new_key)
+	rc = record(ca, &chain, path, err);
+	if (rc)
+		goto out;
+	if (w->new_key)
 		rc = exchange(&old, &owner, secret, &chain, &signer->root, err);
-	else if (!rc)
+	else
 		rc = bundle_replace_cert(&old, &chain, owner.st_uid, owner.st_gid, err);
-	if (!rc)
+	if (rc)
+		unlink(path);
+	else
 		report(w, &chain.cert[0], serial);
 out:
 	bundle_close(&old);

@@ -53,8 +53,16 @@ said() { grep -q "$1" "$D/cad.log"; }
 	run_x ca show id
 	has "verified    yes"
 	[ "$(find . -maxdepth 1 -name 'id*' | wc -l)" -eq 1 ]
+	# where it is, however it is called; but a new one can't take the place of "."
+	cd id
+	run_x ca renew .
+	run_x ca renew ../id/
+	run_x 3 ca renew . --new-key
+	has ".: cannot put the new one there"
+	cd ..
+	[ "$(find id -mindepth 1 | wc -l)" -eq 3 ]
 	run_x ca list
-	[ "$(grep -c t/maker <<<"$output")" -eq 3 ]
+	[ "$(grep -c t/maker <<<"$output")" -eq 5 ]
 }
 
 @test "life: renew refuses what is not this CA's, and leaves it as it was" {
