@@ -66,7 +66,7 @@ run_sanitize() {
 	# what leaks in programs that only have the shim in them is their affair
 	export ASAN_OPTIONS=use_sigaltstack=0:detect_leaks=0:verify_asan_link_order=0
 	for t in $SANITIZE_BATS; do
-		own_shm bats --tap "$t" || rc=1
+		own_shm bats --tap --timing "$t" || rc=1
 	done
 	for f in "$SIVSHMEM_FINDINGS"/cad.*; do
 		[ -e "$f" ] || continue
@@ -84,21 +84,21 @@ run_sanitize() {
 for arg in "$@"; do
 	case $arg in
 	unit)	part unit run_unit ;;
-	local)	part local own_shm bats --tap tests/0*.bats tests/1*.bats ;;
+	local)	part local own_shm bats --tap --timing tests/0*.bats tests/1*.bats ;;
 	sanitize) part sanitize run_sanitize ;;
 	lint)	part lint tests/lint.sh ;;
 	debug)
-		part 'debug kernel' bats --tap tests/5[0-7]*.bats tests/600-*.bats
-		SECONDS_EACH=${STORM_SECONDS:-600} part 'storm' bats --tap tests/610-*.bats ;;
+		part 'debug kernel' bats --tap --timing tests/5[0-7]*.bats tests/600-*.bats
+		SECONDS_EACH=${STORM_SECONDS:-600} part 'storm' bats --tap --timing tests/610-*.bats ;;
 	vm)
 		# the first kernel runs everything, the others what depends on the kernel
 		first=1
 		for k in $KERNELS; do
 			export SIVSHMEM_KERNEL=$k
 			if [ $first = 1 ]; then
-				part "vm on $k" bats --tap tests/[5-9]*.bats
+				part "vm on $k" bats --tap --timing tests/[5-9]*.bats
 			else
-				part "vm on $k" bats --tap tests/500*.bats tests/535*.bats tests/5[67]0*.bats \
+				part "vm on $k" bats --tap --timing tests/500*.bats tests/535*.bats tests/5[67]0*.bats \
 					tests/600*.bats
 			fi
 			first=0
