@@ -177,6 +177,8 @@ static void broken_ones_are_refused(void)
 	CHECK(look(memfd_create("empty", 0)) == -EBADMSG);
 	CHECK(!ftruncate(journal_fd(j), 4096));
 	CHECK(look(journal_fd(j)) == -EBADMSG);
+	munmap(bytes, 8192);
+	journal_close(j);
 }
 
 int main(void)
