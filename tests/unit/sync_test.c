@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The shim's synchronisation objects, in shared memory of this host alone: there
+ * is no module, so that they sleep by futex(2). Who must be stopped or die is a
+ * process.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../../shim/region.h"
+#include "../../shim/sync.h"
+#include "test.h"
+
+#define PATIENCE_S	20	/* then what should have ended hangs */
+
+/* of real.h, as far as it goes */
+extern _Atomic(void *) real_slot_mmap, real_slot_pthread_mutex_lock, real_slot_pthread_mutex_unlock;
+_Atomic(void *) real_slot_mmap, real_slot_pthread_mutex_lock, real_slot_pthread_mutex_unlock;
+void *real_bind(_Atomic(void *) *slot, const char *name, const char *version);
+
+void *real_bind(_Atomic(void *) *slot, const char *name, const char *version)
+{
+	(void)version;
+	return *slot = !strcmp(name, "mmap") ? (void *)(size_t)mmap :
+		       !strcmp(name, "pthread_mutex_lock") ? (void *)(size_t)pthread_mutex_lock :
+							     (void *)(size_t)pthread_mutex_unlock;
+}
+
+static struct shared {
+	pthread_mutex_t mutex;
+	union {
+		pthread_cond_t cond;
+		_Atomic uint32_t cond_word[4];	/* the second counts who waits */
+	};
+	pthread_rwlock_t lock;
+	pthread_barrier_t barrier;
+	sem_t sem;
+	atomic_uint ready, round;
+	atomic_bool done;
+} *at;
+
+static void fresh(void)
+{
+	memset(at, 0, sizeof(*at));
+}
+
+static void rest(void)
+{
+	usleep(10000);
+}
+
+static pid_t child(void (*work)(void))
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		alarm(PATIENCE_S);
+		work();
+		_exit(0);
+	}
+	return pid;
+}
+
+static bool ends_well(pid_t pid)
+{
+	int status;
+
+	return waitpid(pid, &status, 0) == pid && !status;
+}
+
+/* --- condition variables --- */
+
+static void wait_once(void)
+{
+	shim_mutex_lock(&at->mutex, NULL);
+	at->ready++;
+	shim_cond_wait(&at->cond, &at->mutex, NULL);
+	shim_mutex_unlock(&at->mutex);
+}
+
+static void start_waiters(pid_t pid[2])
+{
+	fresh();
+	pid[0] = child(wait_once);
+	pid[1] = child(wait_once);
+	while (at->ready != 2)
+		rest();
+	shim_mutex_lock(&at->mutex, NULL);	/* now both have let go of it */
+	shim_mutex_unlock(&at->mutex);
+}
+
+/* Who calls has counted before the second came, and was held up until now. */
+static void call_late(int (*call)(pthread_cond_t *))
+{
+	at->cond_word[1]--;
+	call(&at->cond);
+	at->cond_word[1]++;
+}
+
+static bool both_go(int (*first)(pthread_cond_t *), int (*late)(pthread_cond_t *))
+{
+	pid_t pid[2];
+	bool ok;
+
+	start_waiters(pid);
+	kill(pid[0], SIGSTOP);
+	kill(pid[1], SIGSTOP);
+	first(&at->cond);
+	call_late(late);
+	kill(pid[0], SIGCONT);
+	kill(pid[1], SIGCONT);
+	ok = ends_well(pid[0]);
+	return ends_well(pid[1]) && ok;
+}
+
+static void late_broadcast_takes_nothing_away(void)
+{
+	CHECK(both_go(shim_cond_broadcast, shim_cond_broadcast));
+	CHECK(both_go(shim_cond_broadcast, shim_cond_signal));
+}
+
+static void one_signal_is_for_one(void)
+{
+	pid_t pid[2];
+
+	start_waiters(pid);
+	shim_cond_signal(&at->cond);
+	usleep(300000);
+	CHECK((waitpid(pid[0], NULL, WNOHANG) > 0) + (waitpid(pid[1], NULL, WNOHANG) > 0) == 1);
+	shim_cond_signal(&at->cond);
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+	CHECK(!(at->cond_word[1] | at->cond_word[3]));
+}
+
+/* Each waits for a round of its own, which is told without the mutex. */
+static void *follow_rounds(void *unused)
+{
+	unsigned int mine;
+
+	while (!at->done) {
+		shim_mutex_lock(&at->mutex, NULL);
+		mine = at->round;
+		at->ready++;
+		while (at->round == mine && !at->done)
+			shim_cond_wait(&at->cond, &at->mutex, NULL);
+		shim_mutex_unlock(&at->mutex);
+	}
+	return unused;
+}
+
+static void *tell_rounds(void *unused)
+{
+	while (!at->done) {
+		shim_mutex_lock(&at->mutex, NULL);
+		at->round++;
+		shim_mutex_unlock(&at->mutex);
+		shim_cond_broadcast(&at->cond);
+	}
+	return unused;
+}
+
+static void broadcasts_lose_nobody(void)
+{
+	pthread_t thread[5];
+	size_t i;
+
+	fresh();
+	alarm(PATIENCE_S);
+	for (i = 0; i < 5; i++)
+		CHECK(!pthread_create(&thread[i], NULL, i < 2 ? tell_rounds : follow_rounds, NULL));
+	sleep(1);
+	/* the last round's word is the only one: each must hear of it */
+	at->done = true;
+	for (i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	shim_mutex_lock(&at->mutex, NULL);
+	at->round++;
+	shim_mutex_unlock(&at->mutex);
+	shim_cond_broadcast(&at->cond);
+	for (; i < 5; i++)
+		pthread_join(thread[i], NULL);
+	alarm(0);
+	CHECK(at->ready > 100 && !at->cond_word[1]);
+}
+
+int main(void)
+{
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	at = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (at == MAP_FAILED || !shim_region_add((uintptr_t)at, 4096))
+		return 1;
+	RUN(late_broadcast_takes_nothing_away);
+	RUN(one_signal_is_for_one);
+	RUN(broadcasts_lose_nobody);
+	return test_failures != 0;
+}
