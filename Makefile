@@ -109,7 +109,7 @@ $(BUILD)/unit/%: tests/unit/%.c $(unit_obj) $(BUILD)/libsivshmem.a
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.c %.o %.a,$^) \
 		-lsodium -lbsd -lconfig -lseccomp -ljansson
 $(BUILD)/unit/region_test: $(call obj,shim/region.c)
-$(BUILD)/unit/sync_test: $(call obj,shim/region.c shim/lib/word.c $(wildcard shim/sync*.c))
+$(BUILD)/unit/sync_test: $(call obj,shim/region.c $(wildcard shim/sync*.c))
 unit: $(unit_bin)
 
 # Programs that know nothing of sivshmem: POSIX only.

@@ -8,7 +8,7 @@
 
 #include "real.h"
 
-#define DRAIN_S		1		/* then who is inside was killed there */
+#define DRAIN_S		3	/* then who is inside was killed there: a sleeper looks each second */
 
 /*
  * Which process this is, of those that fork(2), _Fork(3) or clone(2) made of
@@ -73,6 +73,19 @@ int shim_deadline_check(const struct shim_deadline *deadline)
 	return deadline->at->tv_nsec < 0 || deadline->at->tv_nsec >= 1000000000 ? EINVAL : 0;
 }
 
+/* Who writes the word again and again lets nobody sleep until the time is up. */
+int shim_changed(const struct shim_deadline *deadline)
+{
+	const struct timespec *at = deadline ? deadline->at : NULL;
+	struct timespec now;
+
+	if (!at)
+		return 0;
+	clock_gettime(deadline->clock, &now);
+	return now.tv_sec > at->tv_sec || (now.tv_sec == at->tv_sec && now.tv_nsec >= at->tv_nsec) ?
+		ETIMEDOUT : 0;
+}
+
 static int sleep_on(const _Atomic uint32_t *word, uint32_t expected, unsigned int flags,
 		    const struct shim_deadline *deadline)
 {
@@ -83,7 +96,7 @@ static int sleep_on(const _Atomic uint32_t *word, uint32_t expected, unsigned in
 	if (at && at->tv_sec < 0)	/* long ago, which the kernel takes for an error */
 		return ETIMEDOUT;
 	r = -sivshmem_word_wait(word, expected, flags, ~0u, clock, at);
-	return r == EAGAIN ? 0 : r;
+	return r == EAGAIN ? shim_changed(deadline) : r;
 }
 
 int shim_sleep(const _Atomic uint32_t *word, uint32_t expected, unsigned int flags,

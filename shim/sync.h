@@ -25,12 +25,17 @@ struct shim_deadline {
 /* EINVAL unless it is a time, and of a clock that one can wait by. */
 int shim_deadline_check(const struct shim_deadline *deadline);
 
-/* sivshmem_word_wait() for everybody: positive errno; 0 also for a signal. */
+/*
+ * sivshmem_word_wait() for everybody: positive errno; 0 also for a signal. After
+ * ETIMEDOUT the word may have changed: try once more.
+ */
 int shim_sleep(const _Atomic uint32_t *word, uint32_t expected, unsigned int flags,
 	       const struct shim_deadline *deadline);
 /* The same, cancelled if the thread is; EINTR is said. */
 int shim_sleep_cancelable(const _Atomic uint32_t *word, uint32_t expected,
 			  const struct shim_deadline *deadline);
+/* For who need not sleep, as the word is another: 0, or ETIMEDOUT. */
+int shim_changed(const struct shim_deadline *deadline);
 /* What is long keeps its registers and its stack to itself: the short way stays short. */
 #define SHIM_SLOW	__attribute__((noinline))
 

@@ -70,9 +70,11 @@ static SHIM_SLOW int plain_wait(struct mutex *m, const struct shim_deadline *dea
 {
 	int r = shim_deadline_check(deadline);
 
-	while (!r) {
+	while (!r || r == ETIMEDOUT) {
 		if (!atomic_exchange(&m->lock, 2))
 			return 0;
+		if (r)
+			break;
 		r = shim_sleep(&m->lock, 2, 0, deadline);
 	}
 	return r;
@@ -156,7 +158,7 @@ static int wait_for_owner(struct mutex *m, uint32_t *old, const struct shim_dead
 
 	if (!(*old & SIVSHMEM_OWNER_WAITERS)) {
 		if (!atomic_compare_exchange_strong(&m->lock, old, *old | SIVSHMEM_OWNER_WAITERS))
-			return 0;
+			return shim_changed(deadline);
 		*old |= SIVSHMEM_OWNER_WAITERS;
 	}
 	return shim_sleep(&m->lock, *old, flags, deadline);
@@ -165,7 +167,7 @@ static int wait_for_owner(struct mutex *m, uint32_t *old, const struct shim_dead
 static SHIM_SLOW int owned_lock(struct mutex *m, const struct shim_deadline *deadline)
 {
 	uint32_t id, old, waiters = 0;
-	int r = shim_self(m, &id);
+	int r = shim_self(m, &id), slept = 0;
 
 	if (r)
 		return r;
@@ -178,17 +180,20 @@ static SHIM_SLOW int owned_lock(struct mutex *m, const struct shim_deadline *dea
 			if (r >= 0)
 				return r;
 		}
-		r = shim_deadline_check(deadline);
-		if (!r)
-			r = wait_for_owner(m, &old, deadline);
+		if (slept)
+			return slept;
+		slept = shim_deadline_check(deadline);
+		if (!slept)
+			slept = wait_for_owner(m, &old, deadline);
 		/* who else sleeps is not known any more */
 		waiters = SIVSHMEM_OWNER_WAITERS;
-		if (r == EOWNERDEAD) {
-			if (atomic_compare_exchange_strong(&m->lock, &old, id | waiters))
-				return inherited(m);
-		} else if (r) {
-			return r;
-		}
+		if (!slept || slept == ETIMEDOUT)
+			continue;
+		if (slept != EOWNERDEAD)
+			return slept;
+		if (atomic_compare_exchange_strong(&m->lock, &old, id | waiters))
+			return inherited(m);
+		slept = 0;
 	}
 }
 

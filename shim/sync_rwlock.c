@@ -122,7 +122,7 @@ int shim_rwlock_read(pthread_rwlock_t *lock, bool try, const struct shim_deadlin
 	struct rwlock *l = of(lock);
 	bool turn = false;
 	uint32_t events;
-	int r, slept;
+	int r, slept = 0;
 
 	r = try_read(l, false);
 	if (r != EBUSY || try)
@@ -136,12 +136,12 @@ int shim_rwlock_read(pthread_rwlock_t *lock, bool try, const struct shim_deadlin
 		r = try_read(l, turn);
 		if (r != EBUSY)
 			break;
-		slept = writers_first(l) ? sleep_a_turn(l, events, deadline, &turn) :
-					   shim_sleep(&l->read_events, events, 0, deadline);
 		if (slept) {
 			r = slept;
 			break;
 		}
+		slept = writers_first(l) ? sleep_a_turn(l, events, deadline, &turn) :
+					   shim_sleep(&l->read_events, events, 0, deadline);
 	}
 	atomic_fetch_sub(&l->readers_wait, 1);
 	return r;
@@ -176,11 +176,13 @@ int shim_rwlock_write(pthread_rwlock_t *lock, bool try, const struct shim_deadli
 	atomic_fetch_add(&l->writers_wait, 1);
 	for (;;) {
 		events = l->write_events;
-		if (try_write(l))
+		if (try_write(l)) {
+			r = 0;
 			break;
-		r = shim_sleep(&l->write_events, events, 0, deadline);
+		}
 		if (r)
 			break;
+		r = shim_sleep(&l->write_events, events, 0, deadline);
 	}
 	/* readers that it held off may go */
 	if (atomic_fetch_sub(&l->writers_wait, 1) == 1 && r && writers_first(l))

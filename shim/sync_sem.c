@@ -61,9 +61,12 @@ static int sleep_until_taken(struct sem *s, const struct shim_deadline *deadline
 {
 	int r = 0;
 
-	while (!r && !shim_take(&s->value))
+	while (!shim_take(&s->value)) {
+		if (r)
+			return r;
 		r = shim_sleep_cancelable(&s->value, 0, deadline);
-	return r;
+	}
+	return 0;
 }
 
 static SHIM_SLOW int wait_for_unit(struct sem *s, const struct shim_deadline *deadline)

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The shim's synchronisation objects, in shared memory of this host alone: there
- * is no module, so that they sleep by futex(2). Who must be stopped or die is a
- * process.
+ * The shim's synchronisation objects, in shared memory of this host alone and on
+ * futex(2). Who must be stopped or die is a process.
  */
 #include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,7 +19,7 @@
 #include "../../shim/sync.h"
 #include "test.h"
 
-#define PATIENCE_S	20	/* then what should have ended hangs */
+#define PATIENCE_S	15	/* then what should have ended hangs */
 
 /* of real.h, as far as it goes */
 extern _Atomic(void *) real_slot_mmap, real_slot_pthread_mutex_lock, real_slot_pthread_mutex_unlock;
@@ -32,22 +34,78 @@ void *real_bind(_Atomic(void *) *slot, const char *name, const char *version)
 							     (void *)(size_t)pthread_mutex_unlock;
 }
 
+#define AT(time)	(&(const struct shim_deadline){ CLOCK_MONOTONIC, (time) })
+
 static struct shared {
 	pthread_mutex_t mutex;
 	union {
 		pthread_cond_t cond;
 		_Atomic uint32_t cond_word[4];	/* the second counts who waits */
 	};
-	pthread_rwlock_t lock;
+	union {
+		pthread_rwlock_t lock;
+		_Atomic uint32_t lock_word[5];	/* the first is the state */
+	};
 	pthread_barrier_t barrier;
 	sem_t sem;
 	atomic_uint ready, round;
 	atomic_bool done;
 } *at;
 
+/* --- in the place of the module --- */
+
+static bool spoilt;		/* somebody changes each word before one can sleep on it */
+
+int sivshmem_word_wait(const _Atomic uint32_t *word, uint32_t expected, unsigned int flags,
+		       uint32_t bitset, clockid_t clock, const struct timespec *deadline)
+{
+	int op = FUTEX_WAIT_BITSET | (clock == CLOCK_REALTIME ? FUTEX_CLOCK_REALTIME : 0);
+
+	(void)flags;
+	if (spoilt)
+		return -EAGAIN;
+	return syscall(SYS_futex, word, op, expected, deadline, NULL, bitset) ? -errno : 0;
+}
+
+int sivshmem_word_wake(const _Atomic uint32_t *word, unsigned int count, unsigned int flags,
+		       uint32_t bitset)
+{
+	if (flags & SIVSHMEM_WORD_STALE || count > INT_MAX)
+		count = INT_MAX;
+	return (int)syscall(SYS_futex, word, FUTEX_WAKE_BITSET, count, NULL, NULL, bitset);
+}
+
+int sivshmem_word_owner(const void *address, uint32_t *id)
+{
+	(void)address;
+	*id = (uint32_t)gettid();
+	return 0;
+}
+
+/* --- helpers --- */
+
 static void fresh(void)
 {
+	spoilt = false;
 	memset(at, 0, sizeof(*at));
+}
+
+static struct timespec in_ms(long ms)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_nsec += ms * 1000000;
+	t.tv_sec += t.tv_nsec / 1000000000;
+	t.tv_nsec %= 1000000000;
+	return t;
+}
+
+static double seconds(void)
+{
+	struct timespec t = in_ms(0);
+
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 static void rest(void)
@@ -191,6 +249,117 @@ static void broadcasts_lose_nobody(void)
 	CHECK(at->ready > 100 && !at->cond_word[1]);
 }
 
+/* --- who breaks the rules, and changes what others compare --- */
+
+static struct timespec soon;
+
+static void time_out_on_mutex(void)
+{
+	shim_mutex_lock(&at->mutex, NULL);
+	_exit(shim_mutex_lock(&at->mutex, AT(&soon)) != ETIMEDOUT);
+}
+
+static void lock_for_good(void)
+{
+	shim_mutex_lock(&at->mutex, NULL);
+}
+
+static void time_out_on_owned_mutex(void)
+{
+	shim_mutex_init_kind(&at->mutex, PTHREAD_MUTEX_ERRORCHECK);
+	ends_well(child(lock_for_good));
+	_exit(shim_mutex_lock(&at->mutex, AT(&soon)) != ETIMEDOUT);
+}
+
+static void time_out_on_cond(void)
+{
+	shim_mutex_lock(&at->mutex, NULL);
+	_exit(shim_cond_wait(&at->cond, &at->mutex, AT(&soon)) != ETIMEDOUT);
+}
+
+static void time_out_on_sem(void)
+{
+	_exit(!shim_sem_wait(&at->sem, AT(&soon)) || errno != ETIMEDOUT);
+}
+
+static void time_out_to_write(void)
+{
+	shim_rwlock_read(&at->lock, true, NULL);
+	_exit(shim_rwlock_write(&at->lock, false, AT(&soon)) != ETIMEDOUT);
+}
+
+static void time_out_to_read(void)
+{
+	at->lock_word[0] = 1u << 31;
+	_exit(shim_rwlock_read(&at->lock, false, AT(&soon)) != ETIMEDOUT);
+}
+
+static void destroy_cond(void)
+{
+	at->cond_word[1] = 1;
+	_exit(shim_cond_destroy(&at->cond));
+}
+
+static bool ends_in_time(void (*work)(void))
+{
+	double begin = seconds();
+	bool ok;
+
+	fresh();
+	spoilt = true;
+	soon = in_ms(200);
+	ok = ends_well(child(work));
+	return ok && seconds() - begin < 10;
+}
+
+static void deadlines_hold(void)
+{
+	CHECK(ends_in_time(time_out_on_mutex));
+	CHECK(ends_in_time(time_out_on_owned_mutex));
+	CHECK(ends_in_time(time_out_on_cond));
+	CHECK(ends_in_time(time_out_on_sem));
+	CHECK(ends_in_time(time_out_to_write));
+	CHECK(ends_in_time(time_out_to_read));
+	CHECK(ends_in_time(destroy_cond));
+}
+
+/* What is there when the time is up is had. */
+static void long_ago_is_no_obstacle(void)
+{
+	const struct timespec now = in_ms(0);
+
+	fresh();
+	CHECK(!shim_mutex_lock(&at->mutex, AT(&now)));
+	CHECK(shim_mutex_lock(&at->mutex, AT(&now)) == ETIMEDOUT);
+	CHECK(shim_sem_wait(&at->sem, AT(&now)) && errno == ETIMEDOUT);
+	CHECK(!shim_sem_post(&at->sem) && !shim_sem_wait(&at->sem, AT(&now)));
+	CHECK(!shim_rwlock_write(&at->lock, false, AT(&now)));
+	CHECK(shim_rwlock_unlock(&at->lock) == 0);
+	CHECK(!shim_rwlock_read(&at->lock, false, AT(&now)));
+	CHECK(shim_rwlock_write(&at->lock, false, AT(&now)) == ETIMEDOUT);
+}
+
+/* Whoever is inside may look only a second later, and then has to be run too. */
+static void *leave_late(void *unused)
+{
+	usleep(1500000);
+	at->done = true;
+	shim_object_leave(&at->cond_word[1]);
+	return unused;
+}
+
+static void destroying_waits_for_a_late_one(void)
+{
+	pthread_t thread;
+
+	fresh();
+	at->cond_word[1] = 1;
+	CHECK(!pthread_create(&thread, NULL, leave_late, NULL));
+	shim_cond_destroy(&at->cond);
+	CHECK(at->done);
+	pthread_join(thread, NULL);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -200,5 +369,8 @@ int main(void)
 	RUN(late_broadcast_takes_nothing_away);
 	RUN(one_signal_is_for_one);
 	RUN(broadcasts_lose_nobody);
+	RUN(deadlines_hold);
+	RUN(long_ago_is_no_obstacle);
+	RUN(destroying_waits_for_a_late_one);
 	return test_failures != 0;
 }
