@@ -14,7 +14,8 @@ struct rwlock {
 	_Atomic uint32_t read_events, write_events;
 	_Atomic uint32_t readers_wait, writers_wait;
 	_Atomic uint32_t writer;	/* who has it to write, 0: not known */
-	uint32_t unused[6];
+	_Atomic uint32_t writers_dead;	/* so many of those who wait, as it seems */
+	uint32_t unused[5];
 	uint32_t preference;		/* where glibc's initialisers have it */
 };
 _Static_assert(offsetof(struct rwlock, preference) == 48 &&
@@ -76,24 +77,53 @@ static void wake_readers(struct rwlock *l)
 
 /* --- readers --- */
 
+static bool held_off(const struct rwlock *l)
+{
+	return writers_first(l) && l->writers_wait > l->writers_dead;
+}
+
+static bool earlier(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec : a->tv_nsec < b->tv_nsec;
+}
+
+/*
+ * True: it was free for a turn and nobody took it, as a living writer would.
+ * Asked whenever readers are held off, by those too who only try.
+ */
+static bool stays_free(const struct rwlock *l)
+{
+	static __thread struct {
+		const struct rwlock *lock;
+		uint32_t events;
+		struct timespec until;
+	} seen __attribute__((tls_model("initial-exec")));
+	uint32_t events = l->write_events;
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (!l->state && seen.lock == l && seen.events == events)
+		return !earlier(&now, &seen.until);
+	now.tv_sec += TURN_MS / 1000;
+	seen.lock = l->state ? NULL : l;
+	seen.events = events;
+	seen.until = now;
+	return false;
+}
+
 /* 0, EAGAIN (too many), or EBUSY. */
 static int try_read(struct rwlock *l, bool regardless)
 {
 	uint32_t state = l->state;
 
 	for (;;) {
-		if (state & WRITER || (!regardless && writers_first(l) && l->writers_wait))
+		if (state & WRITER || (!regardless && held_off(l)))
 			return EBUSY;
 		if (state == READERS_MAX)
 			return EAGAIN;
 		if (atomic_compare_exchange_weak(&l->state, &state, state + 1))
 			return 0;
 	}
-}
-
-static bool earlier(const struct timespec *a, const struct timespec *b)
-{
-	return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec : a->tv_nsec < b->tv_nsec;
 }
 
 /*
@@ -117,6 +147,13 @@ static int sleep_a_turn(struct rwlock *l, uint32_t events,
 	return *turn ? 0 : r;
 }
 
+static int try_read_again(struct rwlock *l, bool regardless)
+{
+	if (held_off(l) && stays_free(l))
+		l->writers_dead = l->writers_wait;
+	return try_read(l, regardless);
+}
+
 int shim_rwlock_read(pthread_rwlock_t *lock, bool try, const struct shim_deadline *deadline)
 {
 	struct rwlock *l = of(lock);
@@ -125,6 +162,8 @@ int shim_rwlock_read(pthread_rwlock_t *lock, bool try, const struct shim_deadlin
 	int r, slept = 0;
 
 	r = try_read(l, false);
+	if (r == EBUSY)
+		r = try_read_again(l, false);
 	if (r != EBUSY || try)
 		return r;
 	r = is_mine(l) ? EDEADLK : shim_deadline_check(deadline);
@@ -133,7 +172,7 @@ int shim_rwlock_read(pthread_rwlock_t *lock, bool try, const struct shim_deadlin
 	atomic_fetch_add(&l->readers_wait, 1);
 	for (;;) {
 		events = l->read_events;
-		r = try_read(l, turn);
+		r = try_read_again(l, turn);
 		if (r != EBUSY)
 			break;
 		if (slept) {
@@ -158,6 +197,16 @@ static bool try_write(struct rwlock *l)
 	/* ids may have run out, and then nobody is told of a deadlock */
 	l->writer = shim_self(l, &id) ? 0 : id;
 	return true;
+}
+
+/* True: it was the last. */
+static bool waits_no_more(struct rwlock *l)
+{
+	uint32_t left = atomic_fetch_sub(&l->writers_wait, 1) - 1;
+
+	if (l->writers_dead > left)
+		l->writers_dead = left;
+	return !left;
 }
 
 int shim_rwlock_write(pthread_rwlock_t *lock, bool try, const struct shim_deadline *deadline)
@@ -185,7 +234,7 @@ int shim_rwlock_write(pthread_rwlock_t *lock, bool try, const struct shim_deadli
 		r = shim_sleep(&l->write_events, events, 0, deadline);
 	}
 	/* readers that it held off may go */
-	if (atomic_fetch_sub(&l->writers_wait, 1) == 1 && r && writers_first(l))
+	if (waits_no_more(l) && r && writers_first(l))
 		wake_readers(l);
 	return r;
 }

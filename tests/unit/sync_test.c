@@ -133,6 +133,12 @@ static bool ends_well(pid_t pid)
 	return waitpid(pid, &status, 0) == pid && !status;
 }
 
+static void end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
 /* --- condition variables --- */
 
 static void wait_once(void)
@@ -247,6 +253,77 @@ static void broadcasts_lose_nobody(void)
 		pthread_join(thread[i], NULL);
 	alarm(0);
 	CHECK(at->ready > 100 && !at->cond_word[1]);
+}
+
+/* --- read-write locks --- */
+
+static void write_once(void)
+{
+	shim_rwlock_write(&at->lock, false, NULL);
+	at->round++;
+	shim_rwlock_unlock(&at->lock);
+}
+
+static void writers_first(void)
+{
+	pthread_rwlockattr_t a;
+
+	fresh();
+	pthread_rwlockattr_init(&a);
+	pthread_rwlockattr_setkind_np(&a, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	shim_rwlock_init(&at->lock, &a);
+	pthread_rwlockattr_destroy(&a);
+}
+
+/* The lock is read, and that one waits to write. */
+static pid_t start_writer(uint32_t waiting)
+{
+	pid_t pid;
+
+	shim_rwlock_read(&at->lock, false, NULL);
+	pid = child(write_once);
+	while (at->lock_word[4] != waiting)
+		rest();
+	return pid;
+}
+
+static bool readers_get_in(void)
+{
+	const struct timespec now = in_ms(0);
+
+	return !shim_rwlock_read(&at->lock, true, NULL) && !shim_rwlock_unlock(&at->lock) &&
+	       !shim_rwlock_read(&at->lock, false, AT(&now)) && !shim_rwlock_unlock(&at->lock);
+}
+
+static void dead_writer_keeps_nobody_out(void)
+{
+	double begin;
+
+	writers_first();
+	end(start_writer(1));
+	shim_rwlock_unlock(&at->lock);
+	CHECK(shim_rwlock_read(&at->lock, true, NULL) == EBUSY);
+	begin = seconds();
+	while (shim_rwlock_read(&at->lock, true, NULL) && seconds() - begin < 3)
+		rest();
+	CHECK(seconds() - begin > 0.5 && !shim_rwlock_unlock(&at->lock) && readers_get_in());
+	writers_first();
+	end(start_writer(1));
+	shim_rwlock_unlock(&at->lock);
+	CHECK(!shim_rwlock_read(&at->lock, false, NULL) && !shim_rwlock_unlock(&at->lock));
+	CHECK(readers_get_in());
+}
+
+/* beside a dead one too */
+static void living_writer_is_first(void)
+{
+	pid_t pid = start_writer(2);
+
+	CHECK(shim_rwlock_read(&at->lock, true, NULL) == EBUSY);
+	usleep(1200000);		/* it is not free, however long */
+	CHECK(shim_rwlock_read(&at->lock, true, NULL) == EBUSY);
+	CHECK(!shim_rwlock_unlock(&at->lock) && ends_well(pid) && at->round == 1);
+	CHECK(readers_get_in());
 }
 
 /* --- who breaks the rules, and changes what others compare --- */
@@ -369,6 +446,8 @@ int main(void)
 	RUN(late_broadcast_takes_nothing_away);
 	RUN(one_signal_is_for_one);
 	RUN(broadcasts_lose_nobody);
+	RUN(dead_writer_keeps_nobody_out);
+	RUN(living_writer_is_first);
 	RUN(deadlines_hold);
 	RUN(long_ago_is_no_obstacle);
 	RUN(destroying_waits_for_a_late_one);
