@@ -29,6 +29,7 @@ static long system_call(long number, long a, long b, long c, long d, long e, lon
 
 /* High, so that the program finds the numbers that it expects. */
 #define FD_MIN	512
+#define LOOK_MS	5
 
 static atomic_int device = -1;
 static _Atomic(dev_t) device_number;
@@ -81,17 +82,43 @@ int sivshmem_word_open(void)
 	return fd < 0 ? fd : 0;
 }
 
+/* It was there, so that who slept by futex(2) would hear of this VM alone. */
+static bool is_lost(int fd)
+{
+	return fd < 0 && atomic_load(&device_number);
+}
+
 /*
  * >= 0 or -errno; -ENODEV: futex(2) is to serve the address. No cancellation
  * point, so nothing of the C library.
  */
-static int ask(unsigned long request, void *arg)
+static int ask(int fd, unsigned long request, void *arg)
 {
-	int fd = get_device();
-
 	if (fd < 0)
 		return fd == -ENOENT || fd == -ENXIO ? -ENODEV : fd;
 	return call(SYS_ioctl, fd, (long)request, (long)arg, 0);
+}
+
+/* --- without the module that was there: closed, and not to be opened again --- */
+
+static bool earlier(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec : a->tv_nsec < b->tv_nsec;
+}
+
+/* Nobody is told of changes: look again in a while. */
+static int look_later(const _Atomic uint32_t *word, uint32_t expected, clockid_t clock,
+		      const struct timespec *deadline)
+{
+	const struct timespec pause = { 0, LOOK_MS * 1000000 };
+	struct timespec now;
+
+	if (*word != expected)
+		return -EAGAIN;
+	clock_gettime(clock, &now);
+	if (deadline && !earlier(&now, deadline))
+		return -ETIMEDOUT;
+	return call(SYS_nanosleep, (long)&pause, 0, 0, 0);
 }
 
 /* --- futex(2) --- */
@@ -122,14 +149,16 @@ int sivshmem_word_wait(const _Atomic uint32_t *word, uint32_t expected,
 		.flags = flags & SIVSHMEM_WORD_OWNED ? SIVSHMEM_WAIT_OWNED : 0,
 		.clock = clock,
 	};
-	int r;
+	int r, fd = get_device();
 
+	if (is_lost(fd))
+		return look_later(word, expected, clock, deadline);
 	if (deadline) {
 		arg.flags |= SIVSHMEM_WAIT_DEADLINE;
 		arg.seconds = deadline->tv_sec;
 		arg.nanoseconds = deadline->tv_nsec;
 	}
-	r = ask(SIVSHMEM_IOC_WAIT, &arg);
+	r = ask(fd, SIVSHMEM_IOC_WAIT, &arg);
 	return r == -ENODEV ? futex_wait(word, expected, bitset, clock, deadline) : r;
 }
 
@@ -140,20 +169,22 @@ int sivshmem_word_wake(const _Atomic uint32_t *word, unsigned int count,
 		.address = (uintptr_t)word, .count = count, .bitset = bitset,
 		.flags = flags & SIVSHMEM_WORD_STALE ? SIVSHMEM_WAKE_STALE : 0,
 	};
-	int r = ask(SIVSHMEM_IOC_WAKE, &arg);
+	int fd = get_device(), r = ask(fd, SIVSHMEM_IOC_WAKE, &arg);
 
-	if (r != -ENODEV)
+	if (r != -ENODEV && !is_lost(fd))
 		return r;
 	/* it knows no better than to wake all, if only some have slept too long */
-	return futex(word, FUTEX_WAKE_BITSET,
-		     flags & SIVSHMEM_WORD_STALE || count > INT_MAX ? INT_MAX : count,
-		     NULL, bitset);
+	r = futex(word, FUTEX_WAKE_BITSET,
+		  flags & SIVSHMEM_WORD_STALE || count > INT_MAX ? INT_MAX : count,
+		  NULL, bitset);
+	/* who sleeps in the module looks by itself, once a second */
+	return r < 0 && is_lost(fd) ? 0 : r;
 }
 
 int sivshmem_word_owner(const void *address, uint32_t *id)
 {
 	struct sivshmem_owner arg = { .address = (uintptr_t)address };
-	int r = ask(SIVSHMEM_IOC_OWNER, &arg);
+	int r = ask(get_device(), SIVSHMEM_IOC_OWNER, &arg);
 
 	*id = arg.id;
 	return r;

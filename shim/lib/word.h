@@ -6,6 +6,10 @@
  * in no channel mapping of a VM is given to futex(2) itself, so that local mode
  * needs nothing else.
  *
+ * A process that closed the module's device and cannot open it again goes on: it
+ * looks at the word every few milliseconds, and others hear of its wakes only
+ * within a second.
+ *
  * 0 or a negative errno; errno itself stays as it was. Async-signal-safe.
  */
 #ifndef SIVSHMEM_LIB_WORD_H
