@@ -185,8 +185,9 @@ static bool enter(struct shim_section *s)
 	s->saved_errno = errno;
 	/* a thread that is cancelled inside would keep the lock */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &s->cancel);
-	pthread_mutex_lock(&lock);
+	/* before the lock and until after it: else a handler would wait for its own thread */
 	shim_depth = 1;
+	pthread_mutex_lock(&lock);
 	inside = true;
 	return true;
 }
@@ -194,8 +195,8 @@ static bool enter(struct shim_section *s)
 static void leave(const struct shim_section *s, int error)
 {
 	inside = false;
-	shim_depth = 0;
 	pthread_mutex_unlock(&lock);
+	shim_depth = 0;
 	pthread_setcancelstate(s->cancel, NULL);
 	errno = error ? error : s->saved_errno;
 }

@@ -412,3 +412,8 @@ if __name__ == "__main__":
 	has "a child of vfork may not open shared memory"
 	[ ! -e /dev/shm/m-storm-h ]
 }
+
+@test "names: a signal right after the shim took its lock, or gave it back" {
+	run_x sh_ gaptool /m-gap
+	has calm
+}
