@@ -27,13 +27,19 @@ _Atomic uintptr_t shim_region_start;
 _Atomic size_t shim_region_span;
 _Atomic uint64_t shim_region_hot;
 
-static struct table *_Atomic table;
-static atomic_uint sequence;		/* odd: a writer is at work */
+/*
+ * Twice the same: a writer changes the spare one, lets it be read, and does the
+ * same with the other. So none waits for a writer, that a child made by _Fork(3)
+ * or clone(2) need not have.
+ */
+static struct table *_Atomic table, *spare;
+static atomic_uint sequence;		/* of what is read */
 static atomic_flag writing = ATOMIC_FLAG_INIT;
 
 /* --- readers --- */
 
-static bool search(const struct table *t, uintptr_t address)
+/* Is any of these addresses in a region? */
+static bool search(const struct table *t, uintptr_t first, uintptr_t last)
 {
 	size_t low = 0, high = t ? atomic_load_explicit(&t->count, memory_order_relaxed) : 0;
 
@@ -42,9 +48,9 @@ static bool search(const struct table *t, uintptr_t address)
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 
-		if (address < t->region[middle].start)
+		if (last < t->region[middle].start)
 			high = middle;
-		else if (address >= t->region[middle].end)
+		else if (first >= t->region[middle].end)
 			low = middle + 1;
 		else
 			return true;
@@ -52,16 +58,21 @@ static bool search(const struct table *t, uintptr_t address)
 	return false;
 }
 
-bool shim_region_has(uintptr_t address)
+static bool has_any(uintptr_t first, uintptr_t last)
 {
 	unsigned int before;
 	bool found;
 
 	do {
 		before = atomic_load(&sequence);
-		found = search(atomic_load(&table), address);
-	} while (before & 1 || atomic_load(&sequence) != before);
+		found = search(atomic_load(&table), first, last);
+	} while (atomic_load(&sequence) != before);
 	return found;
+}
+
+bool shim_region_has(uintptr_t address)
+{
+	return has_any(address, address);
 }
 
 /* --- writers: with no signal between, whose handler would wait for ever --- */
@@ -113,22 +124,25 @@ static __attribute__((constructor)) void start(void)
 	pthread_atfork(fork_prepare, fork_done, fork_done);
 }
 
-static void grow(void)
+/* The same or a copy, with room for two more; NULL: no memory. */
+static struct table *with_room(struct table *old)
 {
-	struct table *old = table, *more;
 	size_t room = old ? old->room * 2 : ROOM_FIRST, i;
+	struct table *more;
 
+	if (old && old->count + 2 <= old->room)
+		return old;
 	more = real_mmap(NULL, sizeof(*more) + room * sizeof(more->region[0]),
 			 PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (more == MAP_FAILED)
-		return;
+		return NULL;
 	more->room = room;
 	for (i = 0; old && i < old->count; i++) {
 		more->region[i].start = old->region[i].start;
 		more->region[i].end = old->region[i].end;
 	}
 	more->count = old ? old->count : 0;
-	atomic_store(&table, more);
+	return more;
 }
 
 static void move(struct table *t, size_t from, size_t to)
@@ -137,9 +151,8 @@ static void move(struct table *t, size_t from, size_t to)
 	t->region[to].end = t->region[from].end;
 }
 
-static void insert(size_t at, uintptr_t start, uintptr_t end)
+static void insert(struct table *t, size_t at, uintptr_t start, uintptr_t end)
 {
-	struct table *t = table;
 	size_t i;
 
 	for (i = t->count; i > at; i--)
@@ -149,9 +162,8 @@ static void insert(size_t at, uintptr_t start, uintptr_t end)
 	t->count++;
 }
 
-static void drop(size_t at)
+static void drop(struct table *t, size_t at)
 {
-	struct table *t = table;
 	size_t i;
 
 	t->count--;
@@ -160,12 +172,11 @@ static void drop(size_t at)
 }
 
 /* there is room for one more */
-static void cut(uintptr_t start, uintptr_t end)
+static void cut(struct table *t, uintptr_t start, uintptr_t end)
 {
-	struct table *t = table;
 	size_t i = 0;
 
-	while (t && i < t->count) {
+	while (i < t->count) {
 		struct region *r = &t->region[i];
 		uintptr_t r_end = r->end;
 
@@ -174,13 +185,13 @@ static void cut(uintptr_t start, uintptr_t end)
 		} else if (r->start < start) {
 			r->end = start;
 			if (r_end > end)
-				insert(i + 1, end, r_end);
+				insert(t, i + 1, end, r_end);
 			i++;
 		} else if (r_end > end) {
 			r->start = end;
 			i++;
 		} else {
-			drop(i);
+			drop(t, i);
 		}
 	}
 }
@@ -231,53 +242,69 @@ static void choose_hot(const struct table *t, uintptr_t start)
 	shim_region_hot = t->count ? pack(t->region[chosen].start, t->region[chosen].end) : 0;
 }
 
-/* false: there is no memory to note it in */
-static bool change(uintptr_t start, size_t length, bool add)
+static void change_copy(struct table *t, uintptr_t start, uintptr_t stop, bool add)
 {
-	uintptr_t stop = shim_page_up(start + length);
-	int saved = errno;
-	struct table *t;
-	sigset_t old;
-	bool fits;
 	size_t at;
 
-	if (stop <= start)
-		return false;
+	cut(t, start, stop);
+	if (!add)
+		return;
+	for (at = 0; at < t->count && t->region[at].start < start; at++)
+		;
+	insert(t, at, start, stop);
+}
+
+static void change_both(uintptr_t start, uintptr_t stop, bool add)
+{
+	struct table *other = table;
+
+	change_copy(spare, start, stop, add);
+	table = spare;
+	atomic_fetch_add(&sequence, 1);
+	change_copy(other, start, stop, add);
+	spare = other;
+	if (add)
+		widen(start, stop);
+	else if (!other->count)
+		shim_region_span = 0;
+	choose_hot(other, start);
+}
+
+/* false: there is no memory to note it in */
+static bool change(uintptr_t start, uintptr_t stop, bool add)
+{
+	struct table *first, *second;
+	int saved = errno;
+	sigset_t old;
+
 	begin(&old);
-	t = table;
-	if (!t || t->count + 2 > t->room)
-		grow();
-	t = table;
-	fits = t && t->count + 2 <= t->room;
-	atomic_fetch_add(&sequence, 1);
-	if (fits) {
-		cut(start, stop);
-		for (at = 0; at < t->count && t->region[at].start < start; at++)
-			;
-		if (add) {
-			insert(at, start, stop);
-			widen(start, stop);
-		} else if (!t->count) {
-			shim_region_span = 0;
-		}
-		choose_hot(t, start);
-	}
-	atomic_fetch_add(&sequence, 1);
+	first = with_room(table);
+	if (first)
+		table = first;
+	second = with_room(spare);
+	if (second)
+		spare = second;
+	if (first && second)
+		change_both(start, stop, add);
 	end(&old);
 	errno = saved;
-	return fits;
+	return first && second;
 }
 
 bool shim_region_add(uintptr_t start, size_t length)
 {
-	return change(start, length, true);
+	uintptr_t stop = shim_page_up(start + length);
+
+	return stop > start && change(start, stop, true);
 }
 
+/* Without the lock for other memory, which an allocator frees in a lock of its own. */
 void shim_region_remove(uintptr_t start, size_t length)
 {
-	uintptr_t first = shim_region_start;
+	uintptr_t first = shim_region_start, stop = shim_page_up(start + length);
 	size_t span = shim_region_span;
 
-	if (span && start < first + span && shim_page_up(start + length) > first)
-		change(start, length, false);
+	if (span && start < first + span && stop > first && stop > start &&
+	    has_any(start, stop - 1))
+		change(start, stop, false);
 }

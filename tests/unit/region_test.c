@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -137,6 +138,19 @@ static bool child_goes_on(void)
 	return pid > 0 && waitpid(pid, &status, 0) == pid && !status;
 }
 
+/* No handler of fork(2) has seen to it that the writers are at rest. */
+static bool bare_child_reads(void)
+{
+	pid_t pid = (pid_t)syscall(SYS_fork);
+	int status;
+
+	if (!pid) {
+		alarm(10);
+		_exit(misses(10) != 0);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && !status;
+}
+
 static void readers_and_children_meanwhile(void)
 {
 	pthread_t low, high;
@@ -147,7 +161,7 @@ static void readers_and_children_meanwhile(void)
 	CHECK(!pthread_create(&high, NULL, churn, (void *)page(1024)));
 	bad = misses(300000);
 	for (forks = 0; forks < 100 && !bad; forks++)
-		bad += !child_goes_on();
+		bad += !child_goes_on() + !bare_child_reads();
 	done = true;
 	pthread_join(low, NULL);
 	pthread_join(high, NULL);
@@ -194,10 +208,34 @@ static void map_in_fork(void)
 	shim_region_remove(page(600), PAGE);
 }
 
+static atomic_bool freed;
+static bool in_time;
+static pthread_t other;
+
+static void *free_other(void *unused)
+{
+	shim_region_remove(page(700), PAGE);
+	freed = true;
+	return unused;
+}
+
+/* Another thread gives memory back, with a lock that an allocator's handler wants. */
+static void wait_for_other(void)
+{
+	int i;
+
+	if (!watched || pthread_create(&other, NULL, free_other, NULL))
+		return;
+	for (i = 0; i < 500 && !freed; i++)
+		usleep(10000);
+	in_time = freed;
+}
+
 /* before region.c has registered its own */
 static __attribute__((constructor(101))) void handle_fork(void)
 {
 	pthread_atfork(map_in_fork, map_in_fork, map_in_fork);
+	pthread_atfork(wait_for_other, NULL, NULL);
 }
 
 static void handlers_of_fork_may_map(void)
@@ -209,8 +247,10 @@ static void handlers_of_fork_may_map(void)
 		kill(test, SIGKILL);
 		_exit(0);
 	}
+	CHECK(shim_region_add(page(900), PAGE) && shim_region_near(page(700)));
 	watched = true;
 	CHECK(child_goes_on() && handled && !has(page(600)) && has(page(512)));
+	CHECK(in_time && !pthread_join(other, NULL));
 	kill(killer, SIGKILL);
 	waitpid(killer, NULL, 0);
 }
