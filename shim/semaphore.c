@@ -63,18 +63,26 @@ static __attribute__((constructor)) void start(void)
 	pthread_atfork(fork_prepare, fork_done, fork_done);
 }
 
-static struct shared *opened_again(const struct stat *st)
+/* The lock is held. */
+static struct shared *use_known(const struct stat *st)
 {
-	struct shared *shared = NULL;
 	struct opened *o;
 
+	for (o = all; o; o = o->next)
+		if (o->dev == st->st_dev && o->ino == st->st_ino)
+			break;
+	if (!o)
+		return NULL;
+	o->count++;
+	return o->shared;
+}
+
+static struct shared *opened_again(const struct stat *st)
+{
+	struct shared *shared;
+
 	pthread_mutex_lock(&lock);
-	for (o = all; o && !shared; o = o->next) {
-		if (o->dev != st->st_dev || o->ino != st->st_ino)
-			continue;
-		o->count++;
-		shared = o->shared;
-	}
+	shared = use_known(st);
 	pthread_mutex_unlock(&lock);
 	return shared;
 }
@@ -82,19 +90,25 @@ static struct shared *opened_again(const struct stat *st)
 /* Enter it; the address is another one if another thread was faster. */
 static struct shared *opened_first(const struct stat *st, struct shared *shared)
 {
-	struct shared *other = opened_again(st);
-	struct opened *o = other ? NULL : calloc(1, sizeof(*o));
+	struct opened *o = calloc(1, sizeof(*o));
+	struct shared *known = NULL;
 
-	if (!o) {
-		munmap(shared, sizeof(*shared));
-		return other;
+	if (o) {
+		*o = (struct opened){ .shared = shared, .dev = st->st_dev, .ino = st->st_ino,
+				      .count = 1 };
+		pthread_mutex_lock(&lock);
+		known = use_known(st);
+		if (!known) {
+			o->next = all;
+			all = o;
+		}
+		pthread_mutex_unlock(&lock);
+		if (!known)
+			return shared;
 	}
-	*o = (struct opened){ .shared = shared, .dev = st->st_dev, .ino = st->st_ino, .count = 1 };
-	pthread_mutex_lock(&lock);
-	o->next = all;
-	all = o;
-	pthread_mutex_unlock(&lock);
-	return shared;
+	free(o);
+	munmap(shared, sizeof(*shared));
+	return known;
 }
 
 bool semaphore_close(sem_t *sem)
@@ -165,8 +179,10 @@ static bool make(struct shared *shared, uint32_t seen, unsigned int value)
 
 	if (!atomic_compare_exchange_strong(&shared->state, &seen, own))
 		return false;
+	/* unless we slept so long that somebody took over: it may be in use */
+	if (shared->state != own)
+		return false;
 	sem_init(&shared->sem, 1, value);
-	/* unless we slept so long that somebody took over */
 	return atomic_compare_exchange_strong(&shared->state, &own, STATE_READY);
 }
 

@@ -414,6 +414,11 @@ if __name__ == "__main__":
 }
 
 @test "names: a signal right after the shim took its lock, or gave it back" {
-	run_x sh_ gaptool /m-gap
+	run_x sh_ gaptool signal /m-gap
+	has calm
+}
+
+@test "semaphores: two threads that open one at the same time have one address" {
+	run_x sh_ gaptool pause /m-two
 	has calm
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * gaptool NAME: opens NAME, and has a signal arrive right after each lock that
- * this takes or gives back, whose handler opens it too. Prints "calm".
+ * What happens right after a lock was taken or given back. Prints "calm".
+ * gaptool signal NAME: opens NAME, and has a signal arrive each time whose handler
+ *     opens it too
+ * gaptool pause NAME: two threads open the semaphore NAME, with a pause each time
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +17,7 @@
 #include <unistd.h>
 
 static const char *name;
-static volatile sig_atomic_t armed, handled, wrong;
+static volatile sig_atomic_t armed, pausing, handled, wrong;
 
 static void on_signal(int sig)
 {
@@ -29,7 +32,7 @@ static void on_signal(int sig)
 	errno = saved;
 }
 
-static int then_signal(const char *function, pthread_mutex_t *mutex)
+static int then_gap(const char *function, pthread_mutex_t *mutex)
 {
 	int (*next)(pthread_mutex_t *) = (int (*)(pthread_mutex_t *))dlsym(RTLD_NEXT, function);
 	int r = next(mutex);
@@ -39,35 +42,62 @@ static int then_signal(const char *function, pthread_mutex_t *mutex)
 		raise(SIGUSR1);
 		armed = 1;
 	}
+	if (pausing)
+		usleep(50000);
 	return r;
 }
 
 int pthread_mutex_lock(pthread_mutex_t *mutex)
 {
-	return then_signal("pthread_mutex_lock", mutex);
+	return then_gap("pthread_mutex_lock", mutex);
 }
 
 int pthread_mutex_unlock(pthread_mutex_t *mutex)
 {
-	return then_signal("pthread_mutex_unlock", mutex);
+	return then_gap("pthread_mutex_unlock", mutex);
 }
 
-int main(int argc, char **argv)
+static void signals(void)
 {
 	int fd;
 
-	if (argc != 2)
-		return 2;
-	name = argv[1];
 	signal(SIGUSR1, on_signal);
-	alarm(15);
 	close(shm_open(name, O_RDWR | O_CREAT, 0600));
 	armed = 1;
 	fd = shm_open(name, O_RDWR, 0600);
 	armed = 0;
-	if (fd >= 0 && handled >= 2 && !wrong && !shm_unlink(name))
-		puts("calm");
+	wrong |= fd < 0 || handled < 2 || shm_unlink(name);
+}
+
+static void *open_semaphore(void *unused)
+{
+	(void)unused;
+	return sem_open(name, O_CREAT, 0600, 1);
+}
+
+static void pauses(void)
+{
+	pthread_t thread;
+	void *one, *other;
+
+	pausing = 1;
+	wrong |= pthread_create(&thread, NULL, open_semaphore, NULL);
+	one = open_semaphore(NULL);
+	pthread_join(thread, &other);
+	pausing = 0;
+	wrong |= one == SEM_FAILED || one != other || sem_unlink(name);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 3)
+		return 2;
+	name = argv[2];
+	alarm(15);
+	if (!strcmp(argv[1], "signal"))
+		signals();
 	else
-		printf("fd %d, %d signals, wrong %d\n", fd, handled, wrong);
-	return 0;
+		pauses();
+	puts(wrong ? "wrong" : "calm");
+	return wrong;
 }
