@@ -119,7 +119,8 @@ static void fork_done(void)
 	end(&old);
 }
 
-static __attribute__((constructor)) void start(void)
+/* The first, so that its lock is the last that fork(2) takes: others map under theirs. */
+static __attribute__((constructor(102))) void start(void)
 {
 	pthread_atfork(fork_prepare, fork_done, fork_done);
 }
