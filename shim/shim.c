@@ -329,11 +329,38 @@ static void note_local(const struct sivshmem_session *session, int fd)
 	atomic_store_explicit(&shim_locals, 1, memory_order_release);
 }
 
+static int open_and_join(const struct shim_name *name, const struct shim_section *s, int oflag,
+			 mode_t mode, struct sivp_result *result)
+{
+	int rc = sivshmem_open_result(s->session, name->rule->channel, name->object, oflag, mode,
+				      result);
+	int joined = rc >= 0 && name->rule->peer ? peer_join(name, s, result) : 0;
+
+	if (!joined)
+		return rc;
+	sivshmem_give_back(s->session, rc, result->grant);
+	return joined;
+}
+
+/* The certificate was renewed since the session began, which can't join by the old one. */
+static int open_anew(const struct shim_name *name, const struct shim_section *s, int oflag,
+		     struct sivp_result *result)
+{
+	const struct sivp_result before = *result;
+	int rc;
+
+	sivshmem_session_drop(s->session);
+	rc = open_and_join(name, s, oflag & O_ACCMODE, 0, result);
+	if (rc >= 0 && result->generation == before.generation)
+		result->created = before.created;
+	return rc;
+}
+
 static int open_once(const struct shim_name *name, int oflag, mode_t mode, bool *created)
 {
 	/* what else open(2) knows means nothing for memory */
 	const int keep = O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC;
-	struct sivp_result result;
+	struct sivp_result result = { 0 };
 	struct shim_section s;
 	int rc = shim_enter(name, &s);
 
@@ -341,15 +368,10 @@ static int open_once(const struct shim_name *name, int oflag, mode_t mode, bool 
 		errno = rc;
 		return -1;
 	}
-	rc = sivshmem_open_result(s.session, name->rule->channel, name->object, oflag & keep,
-				  oflag & O_CREAT ? mode & ~current_umask() : 0, &result);
-	if (rc >= 0 && name->rule->peer) {
-		int joined = peer_join(name, &s, &result);
-
-		if (joined)
-			sivshmem_give_back(s.session, rc, result.grant);
-		rc = joined ? joined : rc;
-	}
+	rc = open_and_join(name, &s, oflag & keep, oflag & O_CREAT ? mode & ~current_umask() : 0,
+			   &result);
+	if (rc == -ESTALE && name->rule->peer)
+		rc = open_anew(name, &s, oflag, &result);
 	if (rc >= 0) {
 		note_local(s.session, rc);
 		if (name->rule->unlink == SIVSHMEM_UNLINK_CREATOR)

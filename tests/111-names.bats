@@ -120,6 +120,24 @@ C
 	release
 }
 
+@test "map: a program with peer= goes on when its certificate is renewed" {
+	export MAP=$D/map-peer
+	cat >>"$MAP" <<-C
+		map /of-y main name=from-y identity=$D/id/peer peer=*
+		map /their-y main name=from-y peer=t/peer
+	C
+	# it has two objects, and the second only after the renewal
+	sh_ shmtool open /of-x rw , sleep 2 , open /of-y rwcx , truncate 40 , sleep 8 \
+		>"$D/held" 2>&1 & HELD=$!
+	run_x t open /theirs rw
+	run_x sivshmem-ca --dir "$D/ca" renew "$D/id/peer"
+	wait_for 10 grep -q /of-y "$D/held"
+	run_x t open /their-y rw , stat
+	has "size 40"
+	release
+	cat "$D/held"
+}
+
 @test "map: a program with peer= forks, and its child opens too" {
 	export MAP=$D/map-peer
 	hold /of-x

@@ -287,8 +287,8 @@ int sivshmem_borrow(struct sivshmem_session *s, const char *channel,
 void sivshmem_give_back(struct sivshmem_session *s, int fd, uint64_t grant)
 {
 	close(fd);
-	/* in a VM the kernel does it */
-	if (s->info.local)
+	/* in a VM the kernel does it, and a lost connection has it already */
+	if (s->info.local && sivshmem_transport_alive(&s->transport))
 		release(s, grant);
 }
 
