@@ -15,9 +15,13 @@
 #define POLL_MS		10
 #define SERVE_FIRST_MS	5
 #define SERVE_MAX_MS	400
+#define STALE_MS	1000
+#define DOWN_MS		10000		/* connecting may take as long, inside */
 #define STACK		(256 * 1024)
 
-static bool serving, joined_anew;	/* under the core's lock */
+/* under the core's lock */
+static bool serving, joined_anew, told_down;
+static int64_t again;			/* not to connect before */
 
 /* --- answering peers, for a program that knows nothing of them --- */
 
@@ -33,26 +37,60 @@ static void report(struct sivshmem_group *g)
 	}
 }
 
+/*
+ * The connection is gone, and with it all that the host knew of this process. An
+ * object that lost its name has no openers left to be told. false: give it up.
+ */
+static bool come_back(struct sivshmem_group *g)
+{
+	int rc = sivshmem_now_ms() < again ? -EAGAIN : sivshmem_group_rejoin(g);
+
+	switch (rc) {
+	case 0:
+		told_down = false;
+		return true;
+	case -EAGAIN:
+		return true;
+	case -ESTALE:		/* by the certificate of before a renewal */
+		sivshmem_session_drop(g->session);
+		again = sivshmem_now_ms() + STALE_MS;
+		return true;
+	case -EHOSTDOWN:
+		if (!told_down)
+			shim_say("'%.63s': no peer can verify this process: %s", g->place.object,
+				 sivshmem_error_text(g->session));
+		told_down = true;
+		again = sivshmem_now_ms() + DOWN_MS;
+		return true;
+	case -ENOENT:
+		return false;
+	}
+	shim_say("'%.63s': no peer can verify this process any more: %s", g->place.object,
+		 sivshmem_error_text(g->session));
+	return false;
+}
+
 struct round {
 	unsigned int groups;
 	bool news;
 };
 
-/* One that can't be asked any more is of no use: its connection is gone. */
 static void serve_session(struct sivshmem_session *s, void *data)
 {
 	struct sivshmem_group *g, *next;
 	struct round *round = data;
 
 	for (g = s->groups; g; g = next) {
+		int rc = sivshmem_group_refresh(g);
+
 		next = g->next;
-		if (sivshmem_group_refresh(g)) {
-			sivshmem_leave(g);
-			continue;
-		}
-		round->groups++;
 		round->news |= g->count != 0;
 		report(g);
+		/* else all uses of the object have ended, or the host lies */
+		if (!rc || (rc != -EPROTO && sivshmem_group_lost(g) && come_back(g)))
+			round->groups++;
+		else
+			sivshmem_leave(g);
 	}
 }
 
@@ -108,7 +146,8 @@ static int start_serving(void)
 
 void peer_after_fork(void)
 {
-	serving = false;
+	serving = told_down = false;
+	again = 0;
 }
 
 /* --- the line's word --- */

@@ -27,7 +27,12 @@ P
 	for s in maker peer; do
 		sivshmem-ca --dir "$D/ca" issue t/$s --out "$D/id/$s" >/dev/null 2>&1
 	done
-	printf 'transport unix:%s/run/local.sock\nmap /m-* main\n' "$D" >"$D/map"
+	cat >"$D/map" <<-C
+		transport unix:$D/run/local.sock
+		map /m-* main
+		map /serve main name=served peer=*
+		map /look  main name=served peer=t/maker
+	C
 }
 teardown() {
 	stop_holder
@@ -118,6 +123,22 @@ goes_on() { # SIGNAL
 	wait "$p"
 	grep -q 'size 100 regular' "$BATS_TEST_TMPDIR/b"
 	run_x a unlink /m-w
+}
+
+@test "restart: a program proves itself to peers that come after it" {
+	start_holder sivshmem-cad --hold
+	a open /serve rwcx , truncate 100 , sleep 30 >"$BATS_TEST_TMPDIR/a" 2>&1 &
+	local p=$!
+	run_x b waitopen /look rw 10 , stat
+	next_monitor KILL
+	run_x b open /look rw , stat
+	has "size 100"
+	# with none to come it says so, once
+	stop_holder
+	wait_for 15 grep -q "'served': no peer can verify this process: " "$BATS_TEST_TMPDIR/a"
+	[ "$(grep -c verify "$BATS_TEST_TMPDIR/a")" -eq 1 ]
+	kill "$(pgrep -P "$p")"
+	wait "$p" || true
 }
 
 under_systemd() { # OPTION...

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <sodium.h>
 
@@ -18,6 +19,7 @@
 /* room is left for what one answer can tell */
 #define EVENTS_ENOUGH	(EVENTS_MAX - PEERS_MAX - 2 * SIVP_SLOTS_MAX)
 #define ROUNDS_MAX	64		/* of one refresh: the host may say "more" for ever */
+#define USE_SIZE	4096		/* a mapping is a page at least */
 #define LENGTH(fields)	(sizeof(struct sivp_result) + (fields))
 
 static int stale(struct sivshmem_group *g)
@@ -94,6 +96,8 @@ static int set_place(struct sivshmem_group *g, const char *channel, const char *
 	p->now = s->info.host_time;
 	g->connected = s->connected;
 	g->grant = opened->grant;
+	g->created = opened->created;
+	g->writes = opened->rights & SIVSHMEM_RIGHT_WRITE;
 	g->serial = s->serial;
 	return 0;
 }
@@ -191,6 +195,8 @@ static void free_group(struct sivshmem_group *g)
 		at = &(*at)->next;
 	if (*at)
 		*at = g->next;
+	if (g->use)
+		munmap(g->use, USE_SIZE);
 	group_secret_free(g->secret);
 	free(g->seen);
 	free(g);
@@ -245,6 +251,54 @@ int sivshmem_leave(struct sivshmem_group *g)
 	int rc = valid(g) ? ask(g, SIVP_OP_LEAVE, NULL, 0, 0, &result, &length) : 0;
 
 	free_group(g);
+	return rc;
+}
+
+bool sivshmem_group_lost(const struct sivshmem_group *g)
+{
+	return g->secret->owner == getpid() && !valid(g);
+}
+
+/* In a VM the grant ends with its last use, and the program's is of another grant. */
+static int use(struct sivshmem_group *g, int fd)
+{
+	void *p;
+
+	if (!g->session->info.local) {
+		p = mmap(NULL, USE_SIZE, PROT_READ, MAP_SHARED, fd, 0);
+		if (p == MAP_FAILED)
+			return -errno;
+		g->use = p;
+	}
+	close(fd);
+	return 0;
+}
+
+int sivshmem_group_rejoin(struct sivshmem_group *old)
+{
+	struct sivshmem_session *s = old->session;
+	const struct sivshmem_place *p = &old->place;
+	struct sivshmem_group *g = NULL;
+	struct sivp_result opened;
+	int rc, fd = sivshmem_open_result(s, p->channel, p->object,
+					  old->writes ? O_RDWR : O_RDONLY, 0, &opened);
+
+	if (fd < 0)
+		return fd;
+	rc = opened.generation == p->generation ? 0 : -ENOENT;
+	opened.created = old->created;
+	/* the program may have been faster, by an open of its own */
+	if (!rc && !sivshmem_group_find(s, p->generation)) {
+		rc = sivshmem_group_join(s, p->channel, p->object, &opened, &g);
+		if (!rc)
+			rc = use(g, fd);
+	}
+	if (!g || rc)
+		sivshmem_give_back(s, fd, opened.grant);
+	if (g && rc)
+		free_group(g);
+	if (!rc)
+		free_group(old);
 	return rc;
 }
 

@@ -14,6 +14,13 @@ int sivshmem_group_join(struct sivshmem_session *s, const char *channel,
  * more; leave, and join anew.
  */
 int sivshmem_group_refresh(struct sivshmem_group *group);
+/* The connection that this process joined by is lost, and the object may still be there. */
+bool sivshmem_group_lost(const struct sivshmem_group *group);
+/*
+ * Open it and join in the place of such a group, which goes if that is done. Some
+ * -errno of opening and joining; -ENOENT: that object has lost its name.
+ */
+int sivshmem_group_rejoin(struct sivshmem_group *group);
 /* Of this session and generation, and still valid; NULL: none. */
 struct sivshmem_group *sivshmem_group_find(const struct sivshmem_session *s,
 	uint64_t generation);

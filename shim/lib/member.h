@@ -36,6 +36,8 @@ struct sivshmem_group {
 	uint64_t serial;		/* the connection that it is of */
 	int64_t connected;		/* ms, when place.now was the host's time */
 	uint64_t grant;
+	bool created, writes;		/* as it was opened */
+	void *use;			/* a page mapped, for a grant without another use */
 	uint64_t after;			/* roster number up to which all is known */
 	bool relisting;
 	uint32_t number;		/* one's own */
