@@ -107,29 +107,45 @@ static void refuse(struct sivshmem_group *g, struct peer *p, const char *why, co
 	tell(g, p, SIVSHMEM_REFUSED);
 }
 
-static bool seen_before(const struct sivshmem_group *g, const uint8_t mh[32])
+/* A number is signed by the host, and part of mh: who comes new has a higher one. */
+static bool seen_before(const struct sivshmem_group *g, uint32_t number, const uint8_t mh[32])
 {
+	if (number <= g->forgotten)
+		return true;
 	for (size_t i = 0; i < g->seen_count; i++)
-		if (!memcmp(g->seen[i], mh, 32))
+		if (!memcmp(g->seen[i].mh, mh, 32))
 			return true;
 	return false;
 }
 
-static int note_seen(struct sivshmem_group *g, const uint8_t mh[32])
+static struct seen *forget_lowest(struct sivshmem_group *g)
+{
+	struct seen *lowest = g->seen;
+
+	for (size_t i = 1; i < g->seen_count; i++)
+		if (g->seen[i].number < lowest->number)
+			lowest = &g->seen[i];
+	if (g->forgotten < lowest->number)
+		g->forgotten = lowest->number;
+	return lowest;
+}
+
+static int note_seen(struct sivshmem_group *g, uint32_t number, const uint8_t mh[32])
 {
 	size_t more = g->seen_room ? 2 * g->seen_room : 16;
+	struct seen *place;
 	void *grown;
 
-	if (g->seen_count == SEEN_MAX)
-		return -ENOSPC;
-	if (g->seen_count == g->seen_room) {
+	if (g->seen_count < SEEN_MAX && g->seen_count == g->seen_room) {
 		grown = reallocarray(g->seen, more, sizeof(*g->seen));
 		if (!grown)
 			return -ENOMEM;
 		g->seen = grown;
 		g->seen_room = more;
 	}
-	memcpy(g->seen[g->seen_count++], mh, 32);
+	place = g->seen_count < SEEN_MAX ? &g->seen[g->seen_count++] : forget_lowest(g);
+	place->number = number;
+	memcpy(place->mh, mh, 32);
 	return 0;
 }
 
@@ -159,13 +175,13 @@ static int verify(struct sivshmem_group *g, struct peer *p, const struct sivp_me
 
 	error = sivshmem_member_verify(&g->place, m, p->info.number, &cert);
 	if (!error && (!memcmp(p->mh, g->mh, 32) || !memcmp(m->join.ej, g->ej, 32) ||
-		       seen_before(g, p->mh)))
+		       seen_before(g, p->info.number, p->mh)))
 		error = SIVSHMEM_MEMBER_REFLECTED;
 	if (error) {
 		refuse(g, p, sivshmem_member_reason(error), cert ? sivshmem_cert_reason(cert) : NULL);
 		return 0;
 	}
-	rc = note_seen(g, p->mh);
+	rc = note_seen(g, p->info.number, p->mh);
 	if (rc)
 		return rc;
 	if (!sivshmem_pair_key(key_of(g, p), g->secret->ej, m->join.ej, g->mh, p->mh)) {

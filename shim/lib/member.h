@@ -14,7 +14,7 @@
 
 #define PEERS_MAX	128		/* of them, the host lets 64 take part at once */
 #define EVENTS_MAX	256
-#define SEEN_MAX	4096		/* members that were ever paired with */
+#define SEEN_MAX	4096		/* members paired with, of which more is known than a number */
 
 /* In pages of its own that fork(2) wipes: owner 0 says that this is a child. */
 struct group_secret {
@@ -28,6 +28,11 @@ struct peer {
 	bool listed;			/* since the last start from 0 */
 	uint8_t mh[32];
 	struct sivshmem_member info;
+};
+
+struct seen {
+	uint32_t number;
+	uint8_t mh[32];
 };
 
 struct sivshmem_group {
@@ -48,8 +53,9 @@ struct sivshmem_group {
 	struct peer peers[PEERS_MAX];
 	struct sivshmem_event events[EVENTS_MAX];
 	unsigned int first, count;	/* of events */
-	uint8_t (*seen)[32];
+	struct seen *seen;
 	size_t seen_count, seen_room;
+	uint32_t forgotten;		/* up to this number, some that were seen are not there */
 };
 
 int group_secret_create(struct group_secret **secret);

@@ -492,6 +492,42 @@ static void replayed_members(void)
 	end_group();
 }
 
+static bool comes(uint32_t number)
+{
+	struct sivp_slot slot;
+	bool verified = false;
+
+	attest(&m_view, number, &host);
+	slot = slot_of(&m_view, number, SIVP_MEMBER_PRESENT);
+	if (group_take_slot(group, &slot))
+		return false;
+	for (size_t i = 0; i < PEERS_MAX; i++)
+		verified |= group->peers[i].used && group->peers[i].info.number == number &&
+			    group->peers[i].info.state == SIVSHMEM_VERIFIED;
+	slot.state = SIVP_MEMBER_LEFT;
+	return !group_take_slot(group, &slot) && verified;
+}
+
+/* More than can be remembered: each is taken once, and not a second time. */
+static void very_many_members(void)
+{
+	const uint32_t first = 1000, last = first + SEEN_MAX + 300;
+	uint32_t n;
+
+	start_group();
+	for (n = first; n < first + SEEN_MAX; n++)
+		CHECK(comes(n));
+	/* of a host that counts as it likes */
+	CHECK(comes(5) && comes(n++) && !comes(first) && !comes(5));
+	for (; n <= last; n++)
+		CHECK(comes(n));
+	CHECK(group->seen_count == SEEN_MAX);
+	for (n = first; n <= last; n++)
+		CHECK(!comes(n));
+	CHECK(comes(last + 1) && !comes(last + 1));
+	end_group();
+}
+
 static void forgotten_by_the_host(void)
 {
 	struct sivp_slot slot;
@@ -527,6 +563,7 @@ int main(void)
 	RUN(forged_and_reflected_confirms);
 	RUN(reflected_members);
 	RUN(replayed_members);
+	RUN(very_many_members);
 	RUN(forgotten_by_the_host);
 	return test_failures != 0;
 }
