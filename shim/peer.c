@@ -166,9 +166,9 @@ int peer_join(const struct shim_name *name, const struct shim_section *s,
 	return rc ? rc : start_serving();
 }
 
-static bool own(const struct sivshmem_session *s, const struct sivp_result *opened)
+static bool is_creator(const char *service, const struct sivp_result *opened)
 {
-	return !strncmp(opened->creator, s->info.service, sizeof(opened->creator));
+	return !strncmp(opened->creator, service, sizeof(opened->creator));
 }
 
 /* 1: not yet; else as peer_await(), negative, with text. */
@@ -178,6 +178,7 @@ static int look(const struct shim_name *name, struct sivshmem_session *s,
 	const char *peer = name->rule->peer;
 	struct sivshmem_group *g = sivshmem_group_find(s, opened->generation);
 	const struct sivshmem_member *m;
+	bool own = is_creator(s->info.service, opened);
 	int rc = g ? sivshmem_group_refresh(g) : -ESTALE;
 
 	if (rc) {
@@ -187,10 +188,15 @@ static int look(const struct shim_name *name, struct sivshmem_session *s,
 	}
 	report(g);
 	m = sivshmem_group_best(g, peer);
-	if (m && m->state == SIVSHMEM_CONFIRMED)
+	if (m && m->state == SIVSHMEM_CONFIRMED && (own || is_creator(peer, opened)))
 		return 0;
-	if (!m && own(s, opened))
+	if (!m && own)
 		return 0;		/* it made the object for the peer to come */
+	if (m && m->state == SIVSHMEM_CONFIRMED) {
+		snprintf(text, size, "%s, which its line of the map file expects, takes part, but "
+			 "%.63s created the object", peer, opened->creator);
+		return -EACCES;
+	}
 	if (m && m->state == SIVSHMEM_REFUSED) {
 		snprintf(text, size, "%s, which its line of the map file expects, does not prove "
 			 "itself: %s", peer, m->reason);

@@ -120,6 +120,22 @@ C
 	release
 }
 
+@test "map: peer= wants it to have created the object, or the program itself" {
+	export MAP=$D/map-peer
+	printf 'map /of-r main name=from-x identity=%s peer=*\nmap /of-r2 main name=from-m identity=%s peer=*\n' \
+		"$D/id/reader" "$D/id/reader" >>"$MAP"
+	echo 'map /mine-r main name=from-m peer=t/reader' >>"$MAP"
+	# the reader proves itself, for what a third has created
+	sh_ shmtool open /of-r r , sleep 8 >"$D/held" 2>&1 & HELD=$!
+	run_x 1 t open /else rw
+	has "t/reader, which its line of the map file expects, takes part, but t/peer created the object"
+	has EACCES
+	release
+	sh_ shmtool open /of-r2 r , sleep 8 >"$D/held" 2>&1 & HELD=$!
+	run_x t open /mine-r rw
+	release
+}
+
 @test "map: a program with peer= goes on when its certificate is renewed" {
 	export MAP=$D/map-peer
 	cat >>"$MAP" <<-C
