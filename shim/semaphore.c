@@ -91,23 +91,21 @@ static struct shared *opened_again(const struct stat *st)
 static struct shared *opened_first(const struct stat *st, struct shared *shared)
 {
 	struct opened *o = calloc(1, sizeof(*o));
-	struct shared *known = NULL;
+	struct shared *known;
 
-	if (o) {
-		*o = (struct opened){ .shared = shared, .dev = st->st_dev, .ino = st->st_ino,
-				      .count = 1 };
-		pthread_mutex_lock(&lock);
-		known = use_known(st);
-		if (!known) {
-			o->next = all;
-			all = o;
-		}
-		pthread_mutex_unlock(&lock);
-		if (!known)
-			return shared;
+	pthread_mutex_lock(&lock);
+	known = use_known(st);
+	if (!known && o) {
+		*o = (struct opened){ .next = all, .shared = shared, .dev = st->st_dev,
+				      .ino = st->st_ino, .count = 1 };
+		all = o;
+		o = NULL;
+		known = shared;
 	}
+	pthread_mutex_unlock(&lock);
 	free(o);
-	munmap(shared, sizeof(*shared));
+	if (known != shared)
+		munmap(shared, sizeof(*shared));
 	return known;
 }
 

@@ -267,7 +267,8 @@ static int use(struct sivshmem_group *g, int fd)
 	if (!g->session->info.local) {
 		p = mmap(NULL, USE_SIZE, PROT_READ, MAP_SHARED, fd, 0);
 		if (p == MAP_FAILED)
-			return -errno;
+			return sivshmem_error_set(&g->session->err, -errno,
+				"it can't be mapped: %s", strerrordesc_np(errno));
 		g->use = p;
 	}
 	close(fd);
