@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Read-write locks. Readers and writers sleep on event counts of their own, so
- * that an unlock wakes one writer, or the readers.
+ * that an unlock wakes one writer, or the readers. Whether somebody waits changes
+ * as one word of 64 bits with the state: where nobody does, the next to have the
+ * lock may free its memory at once.
  */
 #include "sync.h"
 
@@ -10,16 +12,23 @@
 #include <string.h>
 
 struct rwlock {
-	_Atomic uint32_t state;		/* WRITER, or how many readers */
+	union {
+		_Atomic uint64_t both;
+		struct {
+			_Atomic uint32_t state;		/* WRITER, or how many readers */
+			_Atomic uint32_t waiting;	/* all together */
+		};
+	};
 	_Atomic uint32_t read_events, write_events;
 	_Atomic uint32_t readers_wait, writers_wait;
 	_Atomic uint32_t writer;	/* who has it to write, 0: not known */
 	_Atomic uint32_t writers_dead;	/* so many of those who wait, as it seems */
-	uint32_t unused[5];
+	uint32_t unused[4];
 	uint32_t preference;		/* where glibc's initialisers have it */
 };
 _Static_assert(offsetof(struct rwlock, preference) == 48 &&
 	       sizeof(struct rwlock) <= sizeof(pthread_rwlock_t), "layout");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "state is the low half");
 
 #define WRITER		0x80000000u
 #define READERS_MAX	0x7fffffffu
@@ -169,6 +178,7 @@ int shim_rwlock_read(pthread_rwlock_t *lock, bool try, const struct shim_deadlin
 	r = is_mine(l) ? EDEADLK : shim_deadline_check(deadline);
 	if (r)
 		return r;
+	atomic_fetch_add(&l->waiting, 1);
 	atomic_fetch_add(&l->readers_wait, 1);
 	for (;;) {
 		events = l->read_events;
@@ -183,6 +193,7 @@ int shim_rwlock_read(pthread_rwlock_t *lock, bool try, const struct shim_deadlin
 					   shim_sleep(&l->read_events, events, 0, deadline);
 	}
 	atomic_fetch_sub(&l->readers_wait, 1);
+	atomic_fetch_sub(&l->waiting, 1);
 	return r;
 }
 
@@ -204,6 +215,7 @@ static bool waits_no_more(struct rwlock *l)
 {
 	uint32_t left = atomic_fetch_sub(&l->writers_wait, 1) - 1;
 
+	atomic_fetch_sub(&l->waiting, 1);
 	if (l->writers_dead > left)
 		l->writers_dead = left;
 	return !left;
@@ -222,6 +234,7 @@ int shim_rwlock_write(pthread_rwlock_t *lock, bool try, const struct shim_deadli
 	r = is_mine(l) ? EDEADLK : shim_deadline_check(deadline);
 	if (r)
 		return r;
+	atomic_fetch_add(&l->waiting, 1);
 	atomic_fetch_add(&l->writers_wait, 1);
 	for (;;) {
 		events = l->write_events;
@@ -239,22 +252,28 @@ int shim_rwlock_write(pthread_rwlock_t *lock, bool try, const struct shim_deadli
 	return r;
 }
 
+static SHIM_SLOW int wake_waiting(struct rwlock *l, bool was_written)
+{
+	wake_writer(l);
+	if (was_written)
+		wake_readers(l);
+	return 0;
+}
+
+/* Who begins to wait later than this takes it back finds the lock free. */
 int shim_rwlock_unlock(pthread_rwlock_t *lock)
 {
 	struct rwlock *l = of(lock);
-	uint32_t state = l->state, left;
+	uint64_t both = l->both;
+	uint32_t state, left;
 
 	do {
+		state = (uint32_t)both;
 		if (!state)
 			return EPERM;
 		left = state & WRITER ? 0 : state - 1;
 		if (state & WRITER)
 			l->writer = 0;
-	} while (!atomic_compare_exchange_weak(&l->state, &state, left));
-	if (left)
-		return 0;
-	wake_writer(l);
-	if (state & WRITER)
-		wake_readers(l);
-	return 0;
+	} while (!atomic_compare_exchange_weak(&l->both, &both, both - state + left));
+	return !left && both >> 32 ? wake_waiting(l, state & WRITER) : 0;
 }

@@ -6,11 +6,13 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -44,7 +46,7 @@ static struct shared {
 	};
 	union {
 		pthread_rwlock_t lock;
-		_Atomic uint32_t lock_word[5];	/* the first is the state */
+		_Atomic uint32_t lock_word[14];	/* the first is the state, one counts writers */
 	};
 	pthread_barrier_t barrier;
 	sem_t sem;
@@ -260,6 +262,8 @@ static void broadcasts_lose_nobody(void)
 
 /* --- read-write locks --- */
 
+#define WRITERS_WAIT	5
+
 static void write_once(void)
 {
 	shim_rwlock_write(&at->lock, false, NULL);
@@ -285,7 +289,7 @@ static pid_t start_writer(uint32_t waiting)
 
 	shim_rwlock_read(&at->lock, false, NULL);
 	pid = child(write_once);
-	while (at->lock_word[4] != waiting)
+	while (at->lock_word[WRITERS_WAIT] != waiting)
 		rest();
 	return pid;
 }
@@ -327,6 +331,87 @@ static void living_writer_is_first(void)
 	CHECK(shim_rwlock_read(&at->lock, true, NULL) == EBUSY);
 	CHECK(!shim_rwlock_unlock(&at->lock) && ends_well(pid) && at->round == 1);
 	CHECK(readers_get_in());
+}
+
+static void *read_and_write(void *writes)
+{
+	unsigned int n = 0, before;
+
+	while (n++ < 20000) {
+		if (writes) {
+			shim_rwlock_write(&at->lock, false, NULL);
+			at->round = before = at->round + 1;
+		} else {
+			shim_rwlock_read(&at->lock, false, NULL);
+			before = at->round;
+		}
+		if (!(n % 64))
+			sched_yield();
+		if (at->round != before)
+			at->done = true;
+		shim_rwlock_unlock(&at->lock);
+	}
+	return NULL;
+}
+
+static void share_lock(void)
+{
+	pthread_t thread[6];
+	size_t i;
+
+	for (i = 0; i < 6; i++)
+		pthread_create(&thread[i], NULL, read_and_write, i % 2 ? &at->lock : NULL);
+	for (i = 0; i < 6; i++)
+		pthread_join(thread[i], NULL);
+	_exit(at->done || at->round != 60000);
+}
+
+/* nor is any wake lost, without which this would not end */
+static void writers_are_alone(void)
+{
+	fresh();
+	CHECK(ends_well(child(share_lock)));
+	writers_first();
+	CHECK(ends_well(child(share_lock)));
+	CHECK(!at->lock_word[0] && !at->lock_word[1] && !at->lock_word[WRITERS_WAIT]);
+}
+
+static void unlock_traced(void)
+{
+	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
+		_exit(1);
+	raise(SIGSTOP);
+	shim_rwlock_unlock(&at->lock);
+}
+
+/* Once the lock is free its memory may be another's: false if that is written to. */
+static bool leaves_alone(void)
+{
+	const uint32_t others = 0xa5a5a5a5;
+	pid_t pid = child(unlock_traced);
+	bool is_free = false, alone = true;
+	size_t i;
+	int status;
+
+	while (waitpid(pid, &status, 0) == pid && WIFSTOPPED(status)) {
+		if (!is_free && !at->lock_word[0]) {
+			is_free = true;
+			memset(&at->lock, (int)(others & 0xff), sizeof(at->lock));
+		}
+		ptrace(is_free ? PTRACE_CONT : PTRACE_SINGLESTEP, pid, NULL, NULL);
+	}
+	for (i = 0; is_free && i < 14; i++)
+		alone &= at->lock_word[i] == others;
+	return alone;
+}
+
+/* by each instruction of the unlock, where tracing is allowed */
+static void unlocked_memory_is_left_alone(void)
+{
+	fresh();
+	CHECK(!shim_rwlock_write(&at->lock, false, NULL) && leaves_alone());
+	fresh();
+	CHECK(!shim_rwlock_read(&at->lock, false, NULL) && leaves_alone());
 }
 
 /* --- who breaks the rules, and changes what others compare --- */
@@ -451,6 +536,8 @@ int main(void)
 	RUN(broadcasts_lose_nobody);
 	RUN(dead_writer_keeps_nobody_out);
 	RUN(living_writer_is_first);
+	RUN(writers_are_alone);
+	RUN(unlocked_memory_is_left_alone);
 	RUN(deadlines_hold);
 	RUN(long_ago_is_no_obstacle);
 	RUN(destroying_waits_for_a_late_one);
