@@ -157,11 +157,11 @@ demo-local:
 check:
 	@tests/deps.sh build kmod vm programs test fuzz prove lint
 	@$(MAKE) --no-print-directory all kmod unit tools fuzz-targets sanitize
-	@BUILD=$(abspath $(BUILD)) KERNELS="$(KERNELS)" tests/run.sh unit local sanitize lint vm
+	@BUILD=$(abspath $(BUILD)) KERNELS="$(KERNELS)" tests/run.sh unit local sanitize vm beside lint fuzz
 check-local:
 	@tests/deps.sh build programs test fuzz prove
 	@$(MAKE) --no-print-directory all unit tools fuzz-targets sanitize
-	@BUILD=$(abspath $(BUILD)) tests/run.sh unit local sanitize
+	@BUILD=$(abspath $(BUILD)) tests/run.sh unit local sanitize fuzz
 # The programs again, with ASan and UBSan; the shim needs their runtime before it.
 sanitize:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitize SANITIZE=1 CFLAGS='-O1 -g' all unit tools

@@ -8,7 +8,8 @@ load helpers
 # fuzzed TARGET...: nothing was found, and each ran more than its corpus
 fuzzed() {
 	local t
-	FUZZ_SECONDS=${FUZZ_SECONDS:-60} RUN_TIMEOUT=400 run_x "$TOP/tests/fuzz/run.sh" short "$@"
+	# beside other tests each has less of the processors
+	FUZZ_SECONDS=${FUZZ_SECONDS:-$((60 * ${PATIENCE:-1}))} RUN_TIMEOUT=$((400 * ${PATIENCE:-1})) run_x "$TOP/tests/fuzz/run.sh" short "$@"
 	for t; do
 		[[ $output =~ $t\ +([0-9]+)\ executions,\ nothing\ found ]]
 		[ "${BASH_REMATCH[1]}" -gt "$(find "$TOP/tests/fuzz/corpus/$t" -type f | wc -l)" ]
@@ -53,7 +54,7 @@ fuzzed() {
 	mkdir -p "$BATS_TEST_TMPDIR/fuzz"
 	clang -g -O1 -fsanitize=fuzzer,address,undefined -I"$TOP/tests/fuzz" \
 		-o "$BATS_TEST_TMPDIR/fuzz/cert" "$BATS_TEST_TMPDIR/bug.c"
-	BUILD=$BATS_TEST_TMPDIR FUZZ_SECONDS=60 FUZZ_RUNS=2000000 run "$TOP/tests/fuzz/run.sh" short cert
+	BUILD=$BATS_TEST_TMPDIR FUZZ_SECONDS=$((60 * ${PATIENCE:-1})) FUZZ_RUNS=2000000 run "$TOP/tests/fuzz/run.sh" short cert
 	[ "$status" -ne 0 ]
 	has "FOUND: $BATS_TEST_TMPDIR/fuzz/findings/cert-"
 	has "stack-buffer-overflow"

@@ -46,7 +46,7 @@ cppcheck_all() {
 }
 # two at a time; what is left out, and why, is in .clang-tidy
 tidy_all() {
-	printf '%s\n' "${user_c[@]}" | timeout 400 xargs -P "$(nproc)" -n 5 sh -c \
+	printf '%s\n' "${user_c[@]}" | timeout $((400 * ${PATIENCE:-1})) xargs -P "$(nproc)" -n 5 sh -c \
 		'clang-tidy --quiet "$@" -- -std=gnu17 -D_GNU_SOURCE -Iinclude \
 		-DSIVSHMEM_VERSION="\"0\"" -DSIVSHMEM_LIBDIR="\"/\"" 2>/dev/null' clang-tidy
 }
@@ -56,7 +56,7 @@ sparse_all() {
 	for k in ${KERNELS:-6.1}; do
 		tests/kernels.sh "$k" >/dev/null || return 1
 		out=$(mktemp -d)
-		CHECK=sparse timeout 300 tests/kmod.sh "$k" "$out" || rc=1
+		CHECK=sparse timeout $((300 * ${PATIENCE:-1})) tests/kmod.sh "$k" "$out" || rc=1
 		rm -rf "$out"
 	done
 	return $rc

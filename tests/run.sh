@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Run the named parts of the test suite, print each part's time, and end with
-# `N passed, N failed, N skipped`. Parts: unit local sanitize lint
-# vm debug.
+# `N passed, N failed, N skipped`. Parts: unit local sanitize fuzz lint vm debug.
+# With `beside PART...` these run in what the other parts leave of the processors,
+# and are shown at the end.
 set -u
 cd "$(dirname "$0")/.." || exit 3
 : "${BUILD:=$PWD/build}" "${KERNELS:=6.1 6.12}"
@@ -81,10 +82,41 @@ run_sanitize() {
 : "${SANITIZE_BATS:=tests/020-ca.bats tests/030-policy.bats tests/100-local.bats \
 	tests/110-shim.bats tests/113-audit.bats tests/118-members.bats tests/119-restart.bats}"
 
-for arg in "$@"; do
+# what runs beside the others, one after the other
+start_beside() {
+	beside_log=$(mktemp) || exit 3
+	nice -n 19 env PATIENCE=10 "$0" "$@" >"$beside_log" 2>&1 </dev/null &
+	beside=$!
+}
+
+# its parts, as if they had run here; the last line is its own count
+collect_beside() {
+	local rc before=$failed
+	wait "$beside"
+	rc=$?
+	beside=''
+	sed '$d' "$beside_log"
+	count "$beside_log"
+	[ "$rc" -eq 0 ] || [ "$failed" -gt "$before" ] || {
+		echo "not ok - what ran beside ended with $rc"
+		failed=$((failed + 1))
+	}
+}
+
+beside='' beside_log=''
+trap 'rm -f "$log" $beside_log; [ -z "$beside" ] || kill "$beside"' EXIT
+parts=()
+while [ $# -gt 0 ]; do
+	[ "$1" != beside ] || { shift; start_beside "$@"; break; }
+	parts+=("$1")
+	shift
+done
+
+for arg in "${parts[@]}"; do
 	case $arg in
 	unit)	part unit run_unit ;;
-	local)	part local own_shm bats --tap --timing tests/0*.bats tests/1*.bats ;;
+	local)	part local own_shm bats --tap --timing tests/0*.bats tests/1[0-46-9]*.bats tests/15[5-9]*.bats ;;
+	fuzz)	part fuzz bats --tap --timing tests/150-fuzz.bats ;;
 	sanitize) part sanitize run_sanitize ;;
 	lint)	part lint tests/lint.sh ;;
 	debug)
@@ -103,10 +135,11 @@ for arg in "$@"; do
 			fi
 			first=0
 		done ;;
-	*)	echo "tests/run.sh: unknown part '$arg' (unit, local, sanitize, lint, vm, debug)" >&2
+	*)	echo "tests/run.sh: unknown part '$arg' (unit, local, sanitize, fuzz, lint, vm, debug)" >&2
 		exit 2 ;;
 	esac
 done
+[ -z "$beside" ] || collect_beside
 printf '%d passed, %d failed' "$passed" "$failed"
 [ "$skipped" -eq 0 ] || printf ', %d skipped' "$skipped"
 printf '\n'
