@@ -74,7 +74,7 @@ limit() { in_vm a sh -c "echo $1 >/sys/module/sivshmem/parameters/storm"; }
 
 # An emulated VM is not rung often enough to meet the limit as it is; so it is lowered.
 @test "flood: a VM that is rung without end takes a bounded number of interrupts" {
-	run_x flood near=1 seconds=30
+	run_x flood near=1 seconds=18
 	sleep 1
 	local free bounded
 	free=$(rate a)

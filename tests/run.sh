@@ -130,8 +130,8 @@ for arg in "${parts[@]}"; do
 			if [ $first = 1 ]; then
 				part "vm on $k" bats --tap --timing tests/[5-9]*.bats
 			else
-				part "vm on $k" bats --tap --timing tests/500*.bats tests/535*.bats tests/5[67]0*.bats \
-					tests/600*.bats
+				SECONDS_EACH=10 part "vm on $k" bats --tap --timing tests/500*.bats \
+					tests/535*.bats tests/5[67]0*.bats tests/600*.bats
 			fi
 			first=0
 		done ;;
