@@ -233,7 +233,7 @@ help:
 	@echo 'make fuzz        fuzz each parser for 10^7 executions, or FUZZ_SECONDS each'
 	@echo 'make prove       check the models of the handshake and of members with spin'
 	@echo 'make check-debug the tests of the module on a debug kernel, which debug-kernel builds'
-	@echo 'make bench       measure; prints a table, writes build/bench.json'
+	@echo 'make bench       measure, or ONLY=part,... of it; prints a table, writes build/bench.json'
 	@echo 'make all kmod    build; KDIR=/lib/modules/.../build for a kernel of yours'
 	@echo 'make kmod-sign   sign the modules with KEY= and CERT= of yours: doc/SIGNING.md'
 	@echo 'make lint install uninstall clean'
