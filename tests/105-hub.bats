@@ -7,6 +7,8 @@ load helpers
 setup() {
 	W=$(mktemp -d "${TMPDIR:-/tmp}/sivshmem-hub.XXXXXX")
 	chmod 755 "$W"
+	# other users run it too, who may not reach this checkout
+	install -m 755 "$TOP/tests/attack/qemu.py" "$W/qemu"
 }
 teardown() {
 	stop_cad "$W"
@@ -28,7 +30,7 @@ P
 	start_cad "$W"
 }
 
-qemu() { "$TOP/tests/attack/qemu.py" "$@"; }
+qemu() { "$W/qemu" "$@"; }
 socket() { echo "$W/run/vm/$1/$2.sock"; }
 
 # greet VM DEVICE [OPTION...]: its greeting, kept in $W/VM-DEVICE
@@ -100,7 +102,7 @@ own() { awk '$2 == "event" { n = $3 } END { print n }' "$W/$1-$2"; }
 	world 1001 1002
 	local file
 	file=$(realpath "$W/run/vm/b/link0.memory")
-	as_uid() { setpriv --reuid "$1" --regid "$1" --clear-groups "$TOP/tests/attack/qemu.py" open "$file" "$2"; }
+	as_uid() { setpriv --reuid "$1" --regid "$1" --clear-groups "$W/qemu" open "$file" "$2"; }
 	run_x as_uid 1001 rw
 	has "opened 2097152"
 	run_x as_uid 1002 ro
@@ -115,7 +117,7 @@ own() { awk '$2 == "event" { n = $3 } END { print n }' "$W/$1-$2"; }
 	requires root
 	world 1001 1002
 	chmod 777 "$(socket a control)"
-	run_x setpriv --reuid 1002 --regid 1002 --clear-groups "$TOP/tests/attack/qemu.py" \
+	run_x setpriv --reuid 1002 --regid 1002 --clear-groups "$W/qemu" \
 		greet "$(socket a control)"
 	[ "$output" = end ]
 	audit "$W" '.event == "vm-up" and .vm == "a" and .result == "refused"' | grep -q uid

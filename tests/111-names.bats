@@ -68,7 +68,8 @@ setup() { S=$D ELSEWHERE=/dev/shm/priv-t WIDER=1; }
 
 # hold NAME: shmtool has it open in the background until released
 hold() { sh_ shmtool open "$1" rw , sleep 8 >"$D/held" 2>&1 & HELD=$!; }
-release() { kill "$(pgrep -P $HELD 2>/dev/null)" $HELD 2>/dev/null || true; wait $HELD || true; }
+# shellcheck disable=SC2046
+release() { kill $(children $HELD 2>/dev/null) $HELD 2>/dev/null || true; wait $HELD || true; }
 
 @test "map: peer= wants that service to prove itself, whatever the host says" {
 	cat >"$D/map-peer" <<C

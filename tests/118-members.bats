@@ -93,7 +93,8 @@ said() { grep -q "$2" "$D/out-$1"; }
 	wait_for 5 said watch 'event t/peer left'
 	start victim other events join await t/maker 5000 hold
 	wait_for 5 said watch 'event t/other confirmed'
-	kill -9 "$(pgrep -P $PID)"
+	# shellcheck disable=SC2046
+	kill -9 $(children $PID)
 	wait_for 5 said watch 'event t/other died'
 	# the one who comes now sees nobody but the living
 	run_x m reader events read await t/maker 5000 members

@@ -137,7 +137,8 @@ goes_on() { # SIGNAL
 	stop_holder
 	wait_for 15 grep -q "'served': no peer can verify this process: " "$BATS_TEST_TMPDIR/a"
 	[ "$(grep -c verify "$BATS_TEST_TMPDIR/a")" -eq 1 ]
-	kill "$(pgrep -P "$p")"
+	# shellcheck disable=SC2046
+	kill $(children "$p")
 	wait "$p" || true
 }
 

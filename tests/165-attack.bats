@@ -128,7 +128,7 @@ for m in ours, plain:
 
 @test "attack: the daemon and its workers leave no core" {
 	local pid all
-	all="$(cat "$D/cad.mypid") $(pgrep -P "$(cat "$D/cad.mypid")")"
+	all="$(cat "$D/cad.mypid") $(children "$(cat "$D/cad.mypid")")"
 	# the monitor, the signer, and a worker for each VM and for the host
 	[ "$(wc -w <<<"$all")" -ge 5 ]
 	for pid in $all; do

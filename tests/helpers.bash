@@ -94,6 +94,9 @@ stop_cad() {
 	fi
 }
 
+# children PID: those of its processes that it has now (a bare system has no pgrep)
+children() { cat "/proc/$1/task/$1/children"; }
+
 not_running() { ! kill -0 "$1" 2>/dev/null; }
 
 # audit DIR JQ-EXPRESSION: select audit lines, one compact JSON object a line.
