@@ -117,11 +117,11 @@ said() { grep -q "$2" "$D/out-$1"; }
 @test "members: one service leaves room for the others" {
 	local i n all=()
 	start holder maker crowd create serve 20000
-	all+=($PID)
+	all+=("$PID")
 	wait_for 5 said holder joined
 	for i in $(seq 40); do
 		start "crowd$i" reader crowd read sleep 9000
-		all+=($PID)
+		all+=("$PID")
 	done
 	tried() { [ "$(grep -lE 'joined|ENOSPC' "$D"/out-crowd* | wc -l)" -eq 40 ]; }
 	wait_for 20 tried
