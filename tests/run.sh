@@ -80,7 +80,8 @@ run_sanitize() {
 	return $rc
 }
 : "${SANITIZE_BATS:=tests/020-ca.bats tests/030-policy.bats tests/100-local.bats \
-	tests/110-shim.bats tests/113-audit.bats tests/118-members.bats tests/119-restart.bats}"
+	tests/110-shim.bats tests/111-names.bats tests/113-audit.bats tests/118-members.bats \
+	tests/119-restart.bats tests/166-limits.bats}"
 
 # what runs beside the others, one after the other
 start_beside() {
