@@ -48,8 +48,9 @@ m() {
 start() {
 	local out=$D/out-$1
 	shift
+	: >"$out"		# what the last of that name said does not count
 	SIVSHMEM_IDENTITY=$D/id/$1 SIVSHMEM_TRANSPORT=unix:$D/run/local.sock \
-		timeout 30 membertool main "${@:2}" >"$out" 2>&1 3>&- &
+		timeout 30 membertool main "${@:2}" >>"$out" 2>&1 3>&- &
 	PID=$!
 }
 said() { grep -q "$2" "$D/out-$1"; }
