@@ -163,7 +163,7 @@ int store_rename(struct session *session, const struct policy_channel *channel,
 	const char *from, const char *to, bool exclusive, const char **reason);
 int store_resize(struct grant *grant, uint64_t size, bool grow_only,
 	const char **reason);
-/* The domain asks for something else: a resize that goes on is given up. */
+/* resize.c. The domain asks for something else: a resize that goes on is given up. */
 void store_forget_resize(struct domain *domain);
 struct grant *store_grant(uint64_t id);
 void store_release(struct grant *grant);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The metadata server: objects, their memory, and grants to them. */
+/* The metadata server: objects, and grants to them. */
 #include "monitor.h"
 
 #include <errno.h>
@@ -16,6 +16,7 @@
 #include "alloc.h"
 #include "keep.h"
 #include "limits.h"
+#include "resize.h"
 #include "wipe.h"
 
 #define GRANT_BUCKETS	4096
@@ -45,11 +46,6 @@ static bool is_local(const struct policy_channel *channel)
 	return channel->link == POLICY_ON_HOST;
 }
 
-static uint64_t pages_of(uint64_t size)
-{
-	return size / ALLOC_PAGE + (size % ALLOC_PAGE != 0);
-}
-
 uint64_t store_used(const struct policy_channel *channel)
 {
 	const struct object *o;
@@ -58,154 +54,6 @@ uint64_t store_used(const struct policy_channel *channel)
 	LIST_FOREACH(o, &objects[index_of(channel)], node)
 		pages += o->pages;
 	return pages * ALLOC_PAGE;
-}
-
-/* --- memory --- */
-
-/* Zero the object's bytes from..to, wherever they lie in the link. */
-static int zero_bytes(const struct object *o, uint64_t from, uint64_t to)
-{
-	uint64_t at = 0;
-	int memory, r;
-	uint32_t i;
-
-	if (is_local(o->channel))
-		return wipe_now(o->memfd, from, to - from);
-	memory = monitor.links[o->channel->link].memory;
-	for (i = 0; i < o->extent_count && at < to; i++) {
-		const struct sivring_extent *e = &o->extents[i];
-		uint64_t start = from > at ? from - at : 0;
-		uint64_t end = to - at < e->length ? to - at : e->length;
-
-		if (start < end) {
-			r = wipe_now(memory, e->offset + start, end - start);
-			if (r)
-				return r;
-		}
-		at += e->length;
-	}
-	return 0;
-}
-
-static void give_back(const struct object *o, const struct sivring_extent *e, uint32_t count)
-{
-	uint32_t i;
-
-	for (i = 0; i < count; i++)
-		wipe_later(o->channel->link, &e[i]);
-}
-
-/* Join what touches, so that huge mappings and the extent limit profit. */
-static uint32_t append(struct sivring_extent *all, uint32_t have,
-		       const struct sivring_extent *more, uint32_t count)
-{
-	uint32_t i;
-
-	for (i = 0; i < count; i++)
-		if (have && all[have - 1].offset + all[have - 1].length == more[i].offset)
-			all[have - 1].length += more[i].length;
-		else
-			all[have++] = more[i];
-	return have;
-}
-
-/* Their VMs may have written to them while they were free: see zero_slice(). */
-static int take_memory(struct object *o, uint64_t pages)
-{
-	struct link *link = &monitor.links[o->channel->link];
-	struct sivring_extent more[SIVRING_EXTENTS_MAX], *all;
-	uint32_t count;
-
-	if (pages_take(link->pages, pages * ALLOC_PAGE, more,
-		       SIVRING_EXTENTS_MAX - o->extent_count, &count))
-		return wipe_pending(o->channel->link) ? STORE_LATER : ENOSPC;
-	all = reallocarray(o->extents, o->extent_count + count, sizeof(*all));
-	if (!all) {
-		give_back(o, more, count);
-		return ENOMEM;
-	}
-	o->extents = all;
-	o->extent_count = append(o->extents, o->extent_count, more, count);
-	o->pages += pages;
-	return 0;
-}
-
-void store_forget_resize(struct domain *d)
-{
-	if (d->resizing)
-		d->resizing->resizer = NULL;
-	d->resizing = NULL;
-}
-
-/*
- * What a resize zeroes: between the old and the new end, both ways, since peers
- * may write past the end at any time.
- */
-static int begin_resize(struct object *o, uint64_t size, uint64_t pages, struct domain *by)
-{
-	uint64_t low = size < o->size ? size : o->size;
-	uint64_t high = pages_of(size < o->size ? o->size : size) * ALLOC_PAGE;
-	int r = 0;
-
-	if (is_local(o->channel))
-		high = o->size;		/* what is beyond is not there */
-	else if (pages > o->pages)
-		r = take_memory(o, pages - o->pages);
-	if (r)
-		return r;
-	store_forget_resize(by);
-	o->resizer = by;
-	by->resizing = o;
-	o->resize_to = size;
-	o->zero_at = low;
-	o->zero_end = high;
-	return 0;
-}
-
-/* Holes are zero already, and those of a local object may have any size. */
-static void skip_hole(struct object *o)
-{
-	off_t data = lseek(o->memfd, (off_t)o->zero_at, SEEK_DATA);
-
-	o->zero_at = data < 0 || (uint64_t)data > o->zero_end ? o->zero_end : (uint64_t)data;
-}
-
-/* STORE_LATER until the bytes are zero. */
-static int zero_slice(struct object *o)
-{
-	uint64_t left, now;
-	int r;
-
-	if (is_local(o->channel) && o->zero_at < o->zero_end)
-		skip_hole(o);
-	left = o->zero_at < o->zero_end ? o->zero_end - o->zero_at : 0;
-	now = left < WIPE_SLICE ? left : WIPE_SLICE;
-	r = now ? zero_bytes(o, o->zero_at, o->zero_at + now) : 0;
-	o->zero_at += now;
-	return r ? r : now < left ? STORE_LATER : 0;
-}
-
-static int resize_memory(struct object *o, uint64_t size, uint64_t pages, struct domain *by)
-{
-	int r = 0;
-
-	if (o->resizer && o->resizer != by)
-		return STORE_LATER;
-	if (!o->resizer || o->resize_to != size)
-		r = begin_resize(o, size, pages, by);
-	if (!r)
-		r = zero_slice(o);
-	if (r == STORE_LATER)
-		return r;
-	store_forget_resize(by);
-	if (!r && is_local(o->channel))
-		r = ftruncate(o->memfd, (off_t)size) ? errno : 0;
-	if (r)
-		return r;
-	o->size = size;
-	if (is_local(o->channel))
-		o->pages = pages;
-	return 0;
 }
 
 void store_announce(const struct object *o, const struct domain *except)
@@ -235,49 +83,6 @@ void store_announce(const struct object *o, const struct domain *except)
 		/* a hint: one that is lost costs its kernel a question later */
 		domain_send(d, &message.event, o->extent_count, -1);
 	}
-}
-
-/* The record of one that is larger would make no sense: see keep_check.c. */
-#define LOCAL_MAX	(INT64_MAX / ALLOC_PAGE * ALLOC_PAGE)
-
-/* A write past the end of a local object makes it longer, and nobody is asked. */
-static void look_at_size(struct object *o)
-{
-	struct stat st;
-
-	if (!is_local(o->channel) || fstat(o->memfd, &st))
-		return;
-	o->size = (uint64_t)st.st_size < LOCAL_MAX ? (uint64_t)st.st_size : LOCAL_MAX;
-	o->pages = pages_of(o->size);
-}
-
-static int resize(struct object *o, uint64_t size, struct domain *by,
-		  const char **reason)
-{
-	uint64_t pages = pages_of(size);
-	uint64_t used = store_used(o->channel) / ALLOC_PAGE - o->pages;
-	int r;
-
-	if (size > INT64_MAX)
-		return EFBIG;
-	if (pages > o->pages && pages + used > o->channel->quota / ALLOC_PAGE) {
-		*reason = "over the channel's quota of bytes";
-		return ENOSPC;
-	}
-	*reason = pages > o->pages ? limits_pages(o, pages - o->pages) : NULL;
-	if (*reason)
-		return ENOSPC;
-	r = resize_memory(o, size, pages, by);
-	if (r == STORE_LATER)
-		return r;
-	if (r) {
-		*reason = "the host has no memory for it";
-		return r;
-	}
-	o->change++;
-	keep_object(o);
-	store_announce(o, by);
-	return 0;
 }
 
 /* --- objects --- */
@@ -352,11 +157,7 @@ static void drop_if_unused(struct object *o)
 	keep_commit();		/* before its bytes are */
 	if (o->resizer)
 		store_forget_resize(o->resizer);
-	look_at_size(o);		/* to free it takes as long as it is large */
-	if (o->memfd >= 0)
-		wipe_close(o->memfd, o->size);
-	else
-		give_back(o, o->extents, o->extent_count);
+	resize_free(o);
 	roster_free(o);
 	free(o->extents);
 	free(o);
@@ -518,8 +319,8 @@ static int may_open(uint32_t policy, uint32_t rights, uint32_t oflag,
 
 static int empty(struct object *o, struct domain *by, const char **reason)
 {
-	look_at_size(o);
-	return o->size ? resize(o, 0, by, reason) : 0;
+	resize_look(o);
+	return o->size ? resize_object(o, 0, by, reason) : 0;
 }
 
 int store_open(struct session *session, const struct policy_channel *channel,
@@ -563,10 +364,10 @@ int store_resize(struct grant *grant, uint64_t size, bool grow_only, const char 
 		*reason = "no right to resize";
 		return EACCES;
 	}
-	look_at_size(o);
+	resize_look(o);
 	if (size == o->size || (grow_only && size < o->size))
 		return 0;
-	return resize(o, size, grant->session->domain, reason);
+	return resize_object(o, size, grant->session->domain, reason);
 }
 
 /* --- after a restart --- */
@@ -591,7 +392,7 @@ struct object *store_adopt(const struct object *was, const struct sivring_extent
 		pages += extents[i].length / ALLOC_PAGE;
 	}
 	if (i < was->extent_count || !o->extents || (!is_local(o->channel) &&
-	    (pages != o->pages || pages_of(o->size) > pages))) {
+	    (pages != o->pages || resize_pages(o->size) > pages))) {
 		free(o->extents);
 		free(o);
 		return NULL;
