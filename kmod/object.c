@@ -101,7 +101,8 @@ static int object_update(struct siv_object *o, const struct sivring_object *m,
 	if (!extents_valid(o->link, extents, m->extents_count, m->size, &count) ||
 	    count < o->count)
 		return -EBADMSG;
-	pfns = kvmalloc_array(max_t(u64, count, 1), sizeof(*pfns), GFP_KERNEL);
+	pfns = kvmalloc_array(max_t(u64, count, 1), sizeof(*pfns),
+			      GFP_KERNEL | __GFP_NOWARN);
 	if (!pfns)
 		return -ENOMEM;
 	fill_pfns(o->link, extents, m->extents_count, pfns);

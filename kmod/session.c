@@ -443,7 +443,8 @@ static int ioctl_list(void __user *arg)
 	if (list.pad)
 		return -EINVAL;
 	room = min_t(u32, list.count, 65536);
-	entries = kvcalloc(max_t(u32, room, 1), sizeof(*entries), GFP_KERNEL_ACCOUNT);
+	entries = kvcalloc(max_t(u32, room, 1), sizeof(*entries),
+			   GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!entries)
 		return -ENOMEM;
 	mutex_lock(&siv_lock);

@@ -494,7 +494,7 @@ static int wake_start(struct siv_wake *k)
 
 static struct siv_wake *wake_new(struct siv_link *link, const struct sivring_grant *m)
 {
-	struct siv_wake *k = kvzalloc(sizeof(*k), GFP_KERNEL);
+	struct siv_wake *k = kvzalloc(sizeof(*k), GFP_KERNEL | __GFP_NOWARN);
 	unsigned int i;
 
 	if (!k)

@@ -246,6 +246,7 @@ static inline void spin_unlock(spinlock_t *l)
 /* --- memory; an allocation fails when kernel_fail counts down to 0 --- */
 #define GFP_KERNEL		1u
 #define GFP_KERNEL_ACCOUNT	1u
+#define __GFP_NOWARN		0u
 #define __GFP_NOFAIL		2u
 extern int kernel_fail;
 void *kernel_alloc(size_t size, gfp_t gfp, bool zero);
