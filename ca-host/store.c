@@ -10,7 +10,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <bsd/err.h>
 #include <bsd/string.h>
 
 #include "alloc.h"
