@@ -95,7 +95,7 @@ bool limits_handshake(const struct session *s)
 {
 	struct usage *u = usage_of(s->domain);
 
-	if (bucket_take(&of_user[s->domain - monitor.domains][s->who.uid % USERS]))
+	if (bucket_take(&of_user[s->domain - monitor.domains][s->who.payer % USERS]))
 		return begin_handshake(u);
 	count(u, &u->undone);
 	return false;

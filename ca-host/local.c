@@ -99,6 +99,7 @@ static void connected(int fd)
 	who.uid = peer.uid;
 	who.gid = peer.gid;
 	who.pid = (uint32_t)peer.pid;
+	who.payer = peer.uid;
 	describe(&who, peer.pid);
 	s = has_share(d, peer.uid) ? session_create(d, ++last_id, &who, fd) : NULL;
 	if (!s) {

@@ -111,7 +111,7 @@ struct priv_reply {
 		} start;
 		struct {
 			uint64_t host_session;	/* HOST.session, unique for ever */
-			uint32_t uid;		/* whose share it takes */
+			uint32_t payer;		/* uid of whose share it takes */
 		} session;
 		struct sivp_host_body host;	/* SIGN */
 		struct sivp_ready_body ready;	/* AUTH: all but binder */

@@ -51,7 +51,7 @@ static int do_session(struct domain *d, const struct priv_request *q)
 		return EMFILE;
 	s->service = NULL;
 	reply->session.host_session = s->host_id;
-	reply->session.uid = s->who.uid;
+	reply->session.payer = s->who.payer;
 	return 0;
 }
 

@@ -25,7 +25,7 @@ struct wsession {
 	enum state state;
 	enum sivp_status status;	/* of a dead one */
 	uint64_t host_session;
-	uint32_t uid;			/* as the monitor knows it */
+	uint32_t payer;			/* as the monitor knows it */
 	int64_t deadline;		/* ms, 0: none */
 	struct sivshmem_handshake handshake;
 	struct sivshmem_keys keys;
@@ -114,7 +114,7 @@ int wsession_open(struct worker *worker, uint64_t id,
 	s->link.id = id;
 	s->link.fd = -1;
 	s->host_session = reply->session.host_session;
-	s->uid = reply->session.uid;
+	s->payer = reply->session.payer;
 	s->next = *bucket;
 	*bucket = s;
 	s->state = again ? STATE_DEAD : STATE_NEW;
@@ -213,13 +213,13 @@ static int sign(const struct wsession *s, const struct sivp_host *host,
 }
 
 /* No user gets more half handshakes than are left for all others. */
-static bool has_share(struct worker *worker, uint32_t uid)
+static bool has_share(struct worker *worker, uint32_t payer)
 {
 	uint32_t all = 0, own = 0;
 
 	for (struct wsession *s = NULL; (s = wsession_next(worker, s));) {
 		all += s->state == STATE_HELLO;
-		own += s->state == STATE_HELLO && s->uid == uid;
+		own += s->state == STATE_HELLO && s->payer == payer;
 	}
 	return own < WSESSION_HALF_OPEN_MAX - all;
 }
@@ -231,7 +231,7 @@ static void take_hello(struct worker *worker, struct wsession *s,
 	struct sivp_host host;
 	int r;
 
-	if (!has_share(worker, s->uid)) {
+	if (!has_share(worker, s->payer)) {
 		refuse(worker, s, PRIV_WHY_LIMIT, SIVP_BUSY);
 		return;
 	}

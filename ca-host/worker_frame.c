@@ -55,7 +55,7 @@ static int take_session(struct wvm *vm, const struct wring_frame *frame)
 	int error;
 
 	memcpy(&who, frame->payload, sizeof(who));
-	if (!id || who.pad)
+	if (!id)
 		return -EPROTO;
 	session = wsession_find(&vm->worker, id);
 	if (session) {

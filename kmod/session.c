@@ -56,23 +56,6 @@ struct siv_session *siv_session_find(u64 id)
 	return NULL;
 }
 
-static void stamp(struct sivring_session *who)
-{
-	struct task_struct *leader = current->group_leader;
-
-	who->uid = from_kuid(&init_user_ns, current_euid());
-	who->gid = from_kgid(&init_user_ns, current_egid());
-	who->pid = task_tgid_nr(current);
-	who->start_time = leader->start_boottime;
-	get_task_comm(who->comm, leader);
-}
-
-int siv_session_announce(struct siv_session *s, u16 flags)
-{
-	return siv_control_send(SIVRING_SESSION_OPEN, flags, s->id, &s->who,
-				sizeof(s->who));
-}
-
 /* Who pays: of a user namespace he who made it, whoever he is in there. */
 kuid_t siv_payer(void)
 {
@@ -83,6 +66,24 @@ kuid_t siv_payer(void)
 	while (ns->parent != &init_user_ns)
 		ns = ns->parent;
 	return ns->owner;
+}
+
+static void stamp(struct sivring_session *who)
+{
+	struct task_struct *leader = current->group_leader;
+
+	who->uid = from_kuid(&init_user_ns, current_euid());
+	who->gid = from_kgid(&init_user_ns, current_egid());
+	who->pid = task_tgid_nr(current);
+	who->payer = from_kuid(&init_user_ns, siv_payer());
+	who->start_time = leader->start_boottime;
+	get_task_comm(who->comm, leader);
+}
+
+int siv_session_announce(struct siv_session *s, u16 flags)
+{
+	return siv_control_send(SIVRING_SESSION_OPEN, flags, s->id, &s->who,
+				sizeof(s->who));
 }
 
 static void count_sessions(const struct list_head *list, kuid_t payer, unsigned int *all,

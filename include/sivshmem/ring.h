@@ -114,7 +114,8 @@ struct sivring_welcome {
 
 /* who a session is, stamped by the guest kernel; ids in the initial namespaces */
 struct sivring_session {
-	__u32 uid, gid, pid, pad;
+	__u32 uid, gid, pid;
+	__u32 payer;			/* uid of whose share it takes: uid, or who made its user namespace */
 	__u64 start_time;		/* boot-time ns of the thread group leader */
 	char comm[16];
 };

@@ -30,7 +30,7 @@ static struct peer {
 	uint8_t *memory;
 	struct priv_request asked;
 	uint64_t epoch;
-	uint32_t uid;			/* of the next session */
+	uint32_t payer;			/* of the next session */
 	struct sivshmem_proof proof;	/* of the last handshake */
 } peer;
 static struct party root, host_party, service;
@@ -100,7 +100,7 @@ static inline bool gave_epoch(enum priv_op op)
 
 static inline bool gave_session(uint64_t id)
 {
-	struct priv_reply reply = { .session = { .host_session = 1000 + id, .uid = peer.uid } };
+	struct priv_reply reply = { .session = { .host_session = 1000 + id, .payer = peer.payer } };
 
 	if (!asked(PRIV_SESSION) || peer.asked.session != id)
 		return false;

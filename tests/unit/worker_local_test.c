@@ -348,9 +348,9 @@ static void half_open_sessions_are_bounded(void)
 	CHECK(refused(PRIV_WHY_LIMIT));
 	CHECK(aborted(fds[SHARE], SIVP_BUSY));
 	CHECK(closed(fds[SHARE], 99));
-	peer.uid = 4711;
+	peer.payer = 4711;
 	CHECK((other = connect_as(98)) >= 0 && shaken(other));
-	peer.uid = 0;
+	peer.payer = 0;
 	/* one goes, one may come */
 	close(fds[0]);
 	CHECK(asked_ok(PRIV_SESSION_CLOSE));

@@ -295,7 +295,7 @@ static bool starts_over(void)
 
 static void broken_rings(void)
 {
-	const struct sivring_session who = { .pad = 1 };
+	const struct sivring_session who = { .uid = 1000 };
 
 	CHECK(guest_up() && session_opens(3));
 	page()->g2h_tail += SIVRING_SIZE + 8;
@@ -310,7 +310,7 @@ static void broken_rings(void)
 	CHECK(starts_over());
 	say(SIVRING_RELEASE, 0, 0, "x", 1);
 	CHECK(starts_over());
-	say(SIVRING_SESSION_OPEN, 3, 0, &who, sizeof(who));
+	say(SIVRING_SESSION_OPEN, 0, 0, &who, sizeof(who));
 	CHECK(starts_over());
 	CHECK(worker_down() == 0);
 }
