@@ -119,6 +119,7 @@ static int verify(const char *text, size_t length, size_t end, const struct sivp
 static char *read_text(const char *path, size_t *length, int *rc, struct sivshmem_error *err)
 {
 	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	size_t room = 0;
 	char *text = NULL;
 	struct stat st;
 	ssize_t n = -1;
@@ -133,10 +134,10 @@ static char *read_text(const char *path, size_t *length, int *rc, struct sivshme
 		*rc = sivshmem_error_set(err, -EPERM,
 			"%s: not a file that only its owner or root can write; chmod 644 it",
 			path);
-	} else if (!(text = malloc(TEXT_MAX + 1))) {
-		*rc = sivshmem_error_set(err, -ENOMEM, "%s: no memory", path);
 	} else {
-		n = sivshmem_read_all(fd, text, TEXT_MAX);
+		room = (uint64_t)st.st_size < TEXT_MAX ? (size_t)st.st_size : TEXT_MAX;
+		text = malloc(room + 1);
+		n = text ? sivshmem_read_all(fd, text, room) : -ENOMEM;
 		if (n < 0)
 			*rc = sivshmem_error_set(err, (int)n, "%s: cannot read: %s", path,
 						 strerror((int)-n));

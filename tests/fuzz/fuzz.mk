@@ -9,11 +9,13 @@ fuzz_bin := $(fuzz_src:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 fuzz_san := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 fuzz_warn := $(warn) -Wno-gnu-variable-sized-type-not-at-end \
 	-Wno-missing-field-initializers -Wno-format-nonliteral
-fuzz_cflags = -std=gnu17 -D_GNU_SOURCE -MMD -MP -O1 -g -fno-omit-frame-pointer \
+fuzz_cflags = -std=gnu17 -D_GNU_SOURCE -MMD -MP -O2 -g -fno-omit-frame-pointer \
 	$(if $(CI),-Werror) -fsanitize=fuzzer-no-link $(fuzz_san) \
 	-DSIVSHMEM_VERSION='"$(VERSION)"' -DSIVSHMEM_LIBDIR='"$(LIBDIR)"'
 fuzz_obj = $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(lib_src) \
-	$(filter-out ca-host/cad.c,$(cad_src)))
+	$(filter-out ca-host/cad.c,$(cad_src)) tests/fuzz/crypto/remember.c)
+comma := ,
+fuzz_remember := $(addprefix -Wl$(comma)--wrap=crypto_,sign_detached sign_verify_detached scalarmult)
 fuzz_shim := $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(shim_src))
 
 .PHONY: fuzz fuzz-targets
@@ -37,7 +39,7 @@ fuzz_libs_route = $(BUILD)/fuzz/shim.a
 $(filter-out $(BUILD)/fuzz/kmod_%,$(fuzz_bin)): $(BUILD)/fuzz/%: tests/fuzz/%.c $(BUILD)/fuzz/user.a
 	$(call say,FUZZ,$@)
 	$(Q)$(CLANG) $(fuzz_cflags) $(fuzz_warn) -Iinclude -fsanitize=fuzzer \
-		$(fuzz_ldflags_$*) -o $@ $< $(fuzz_libs_$*) $(BUILD)/fuzz/user.a \
+		$(fuzz_remember) $(fuzz_ldflags_$*) -o $@ $< $(fuzz_libs_$*) $(BUILD)/fuzz/user.a \
 		-lsodium -lbsd -lconfig -lseccomp -ljansson -ldl -pthread
 
 # the monitor has its turn when the worker waits for it
