@@ -16,6 +16,7 @@
 
 #include "host_sign.h"
 #include "keep.h"
+#include "send_fd.h"
 #include "worker.h"
 
 #define BACKOFF_MAX	200	/* ms: with its start, new opens work within a second */
@@ -245,8 +246,8 @@ int domain_send(struct domain *domain, const struct priv_event *event,
 {
 	if (domain->event < 0)
 		return -EAGAIN;
-	return monitor_send(domain->event, event,
-			    sizeof(*event) + extents * sizeof(struct sivring_extent), fd);
+	return send_fd(domain->event, event,
+		       sizeof(*event) + extents * sizeof(struct sivring_extent), fd, MSG_DONTWAIT);
 }
 
 /* --- */

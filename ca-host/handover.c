@@ -14,6 +14,8 @@
 #include <bsd/stdlib.h>
 #include <bsd/string.h>
 
+#include "send_fd.h"
+
 #define FIRST		3		/* SD_LISTEN_FDS_START */
 #define STATE		"state"
 #define NAME_MAX_	24
@@ -39,33 +41,7 @@ static size_t leaving_count;
 
 static int send_text(const char *text, int fd)
 {
-	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = { 0 };
-	union {
-		const char *in;
-		void *out;
-	} base = { .in = text };
-	struct iovec iov = { .iov_base = base.out, .iov_len = strlen(text) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *c;
-
-	if (notify_fd < 0)
-		return -ENOTCONN;
-	if (fd >= 0) {
-		msg.msg_control = &control;
-		msg.msg_controllen = sizeof(control);
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	}
-	while (sendmsg(notify_fd, &msg, MSG_NOSIGNAL) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return 0;
+	return notify_fd < 0 ? -ENOTCONN : send_fd(notify_fd, text, strlen(text), fd, 0);
 }
 
 void handover_notify(const char *text)

@@ -27,6 +27,7 @@
 
 #include "alloc.h"
 #include "keep.h"
+#include "send_fd.h"
 
 #define GREETING_MAX	(4 + POLICY_MAX_VMS)
 
@@ -116,7 +117,7 @@ static bool greet(struct device *dev)
 	while (dev->sent < n) {
 		const struct word *w = &words[dev->sent];
 
-		if (monitor_send(dev->conn.fd, &w->value, sizeof(w->value), w->fd))
+		if (send_fd(dev->conn.fd, &w->value, sizeof(w->value), w->fd, MSG_DONTWAIT))
 			return false;
 		dev->sent++;
 		keep_device(dev);

@@ -2,6 +2,7 @@
 /* Processes of this host: the socket that they connect to, the memfds that they get. */
 #include "keep.h"
 #include "limits.h"
+#include "send_fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -155,7 +156,7 @@ int local_send_fd(int conn, const void *message, size_t length, int memfd, bool 
 	fd = open(name, (write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	r = monitor_send(conn, message, length, fd);
+	r = send_fd(conn, message, length, fd, MSG_DONTWAIT);
 	close(fd);
 	return r;
 }

@@ -34,9 +34,6 @@ void loop_drop(struct watch *watch);
 /* Run until stop; deadline gives the ms until `tick` wants to be called, or -1. */
 void loop_run(const bool *stop, int (*deadline)(void), void (*tick)(void));
 
-/* --- send_fd.c: all of data and, unless -1, an fd, without waiting; -errno --- */
-int monitor_send(int socket, const void *data, size_t length, int fd);
-
 /* --- sessions and grants, as the monitor knows them --- */
 struct object;
 struct domain;

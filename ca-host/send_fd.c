@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "monitor.h"
+#include "send_fd.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 
-int monitor_send(int socket, const void *data, size_t length, int fd)
+int send_fd(int socket, const void *data, size_t length, int fd, int flags)
 {
 	union {
 		char bytes[CMSG_SPACE(sizeof(int))];
@@ -29,7 +29,9 @@ int monitor_send(int socket, const void *data, size_t length, int fd)
 		c->cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(c), &fd, sizeof(int));
 	}
-	n = sendmsg(socket, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	do
+		n = sendmsg(socket, &msg, flags | MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
 	return (size_t)n == length ? 0 : -EAGAIN;

@@ -9,10 +9,8 @@ setup_file() { vm_world a b; }
 teardown_file() { vm_end; }
 teardown() { vm_note; }
 
-status() { sivshmem-ca --dir "$W/ca" status --run-dir "$W/run" --json; }
 sessions() { status | jq '.sessions | length'; }
 objects() { status | jq '.objects | length'; }
-no_sessions() { [ "$(sessions)" -eq 0 ]; }
 no_objects() { [ "$(objects)" -eq 0 ]; }
 
 @test "life: an object outlives its creator, and its grants do not" {

@@ -13,12 +13,11 @@ setup_file() { vm_world a b; }
 teardown_file() { vm_end; }
 teardown() { vm_note; }
 
-ca() { sivshmem-ca --dir "$W/ca" "$@"; }
 serial() { ca show "$W/files/$1" --json | jq -r ".chain[0].serial"; }
 revoke() { ca revoke "$(serial "$1")" --run-dir "$W/run"; }
 said() { grep -q "$1" "$BATS_TEST_TMPDIR/out"; }
-objects() { ca status --run-dir "$W/run" --json | jq -c "[.objects[] | select(.name == \"$1\")]"; }
-workers() { ca status --run-dir "$W/run" --json | jq '.vms[].worker_pid'; }
+objects() { status | jq -c "[.objects[] | select(.name == \"$1\")]"; }
+workers() { status | jq '.vms[].worker_pid'; }
 
 # victim BUNDLE COMMAND...: in a, in the background
 victim() { as a "$@" >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- & }

@@ -16,25 +16,9 @@ teardown() { vm_note; }
 monitor() { cat "$W/run/sivshmem-cad.pid"; }
 holder() { cat "$W/cad.mypid"; }
 starts() { grep -c 'sivshmem-cad: ready' "$W/cad.log"; }
-status() { sivshmem-ca --dir "$W/ca" status --run-dir "$W/run" --json; }
 sessions() { status | jq '.sessions | length'; }
 objects() { status | jq '[.objects[] | select(.name | startswith("m-"))] | length'; }
-no_sessions() { [ "$(sessions)" -eq 0 ]; }
-no_objects() { [ "$(objects)" -eq 0 ]; }
 said() { grep -q "$2" "$BATS_TEST_TMPDIR/$1"; }
-# bg OUT COMMAND...: in the background
-bg() {
-	local out=$BATS_TEST_TMPDIR/$1
-	shift
-	: >"$out"
-	"$@" >"$out" 2>&1 3>&- &
-}
-w() { # VM SERVICE OBJECT WORDS...
-	local name=$1 service=$2
-	shift 2
-	"$VM" exec "$name" --dir "$W" --timeout 50 --user $U:$U \
-		--env SIVSHMEM_IDENTITY="$F/$service" -- "$F/waittool" main "$@" 3>&-
-}
 # outage: there is no monitor until outage_over
 outage() {
 	was=$(starts)

@@ -13,23 +13,8 @@ teardown_file() { vm_end; }
 setup() { SNARE=$BATS_TEST_TMPDIR/strace; }
 teardown() { vm_note; }
 
-ca() { sivshmem-ca --dir "$W/ca" "$@"; }
-status() { ca status --run-dir "$W/run" --json; }
-no_sessions() { [ "$(status | jq '.sessions | length')" -eq 0 ]; }
-no_objects() { [ "$(status | jq '[.objects[] | select(.name | startswith("m-"))] | length')" -eq 0 ]; }
 said() { grep -q "$2" "$BATS_TEST_TMPDIR/$1"; }
-bg() { # OUT COMMAND...
-	local out=$BATS_TEST_TMPDIR/$1
-	shift
-	: >"$out"
-	"$@" >"$out" 2>&1 3>&- &
-}
-w() { # VM SERVICE OBJECT WORDS...
-	local name=$1 service=$2
-	shift 2
-	"$VM" exec "$name" --dir "$W" --timeout 250 --user $U:$U \
-		--env SIVSHMEM_IDENTITY="$F/$service" -- "$F/waittool" main "$@" 3>&-
-}
+W_TIMEOUT=250
 
 # each_message FLAGS WORDS...: the worker of a dies at each message of an open and WORDS
 each_message() {

@@ -97,14 +97,6 @@ scan() {
 	has "bars: 0 found"
 }
 
-# w VM SERVICE WORDS...: waittool there
-w() {
-	local name=$1 service=$2
-	shift 2
-	"$VM" exec "$name" --dir "$W" --timeout 50 --user $U:$U \
-		--env SIVSHMEM_IDENTITY="$F/$service" -- "$F/waittool" main "$@" 3>&-
-}
-
 said() { grep -q "$2" "$W/$1"; }
 
 @test "readonly: one that may only read waits for a word, and a writer wakes it at once" {

@@ -10,14 +10,6 @@ setup_file() { vm_world a b c; }
 teardown_file() { vm_end; }
 teardown() { vm_note; }
 
-# w VM SERVICE WORDS...: waittool there
-w() {
-	local name=$1 service=$2
-	shift 2
-	"$VM" exec "$name" --dir "$W" --timeout 50 --user $U:$U \
-		--env SIVSHMEM_IDENTITY="$F/$service" -- "$F/waittool" main "$@" 3>&-
-}
-
 @test "wait: a wake in one VM ends a wait in the other" { wait_woken; }
 
 @test "wait: a sleeper sleeps, and nobody looks after it" {

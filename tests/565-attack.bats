@@ -11,8 +11,6 @@ setup_file() { vm_world a b; }
 teardown_file() { vm_end; }
 teardown() { vm_note; }
 
-status() { sivshmem-ca --dir "$W/ca" status --run-dir "$W/run" --json; }
-no_sessions() { [ "$(status | jq '.sessions | length')" -eq 0 ]; }
 
 # mighty VM SERVICE COMMAND...: as `as`, but with all capabilities of root
 mighty() {

@@ -11,7 +11,6 @@ teardown() { vm_note; }
 
 la() { as a maker python3 "$F/locktool.py" "$@"; }
 lb() { as b peer python3 "$F/locktool.py" "$@"; }
-status() { sivshmem-ca --dir "$W/ca" status --run-dir "$W/run" --json; }
 said() { grep -q "$2" "$W/$1"; }
 
 # hold OUT VM OPERATION...: in the background

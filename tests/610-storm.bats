@@ -18,8 +18,6 @@ teardown_file() { vm_end; }
 teardown() { vm_note; }
 
 : "${SECONDS_EACH:=20}" "${SEED:=$RANDOM}"
-ca() { sivshmem-ca --dir "$W/ca" "$@"; }
-
 # failing VM: from here on allocations that the module makes, or has made for it, fail
 failing() {
 	local from size to

@@ -141,6 +141,28 @@ tool() {
 	as "$name" "$service" "$F/shmtool" "$@"
 }
 
+# w VM SERVICE WORDS...: waittool there, on objects of main
+w() {
+	local name=$1 service=$2
+	shift 2
+	"$VM" exec "$name" --dir "$W" --timeout "${W_TIMEOUT:-50}" --user $U:$U \
+		--env SIVSHMEM_IDENTITY="$F/$service" -- "$F/waittool" main "$@" 3>&-
+}
+
+# bg OUT COMMAND...: in the background; what it says is in $BATS_TEST_TMPDIR/OUT
+bg() {
+	local out=$BATS_TEST_TMPDIR/$1
+	shift
+	: >"$out"
+	"$@" >"$out" 2>&1 3>&- &
+}
+
+# the daemon, asked
+ca() { sivshmem-ca --dir "$W/ca" "$@"; }
+status() { ca status --run-dir "$W/run" --json; }
+no_sessions() { [ "$(status | jq '.sessions | length')" -eq 0 ]; }
+no_objects() { [ "$(status | jq '[.objects[] | select(.name | startswith("m-"))] | length')" -eq 0 ]; }
+
 # a in A as the creator, b in B as its peer
 a() { tool a maker "$@"; }
 b() { tool b peer "$@"; }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The calls of sivshmem/sivshmem.h. */
 #include "group.h"
+#include "secret.h"
 #include "session.h"
 
 #include <errno.h>
@@ -33,9 +34,8 @@ static int session_create(struct sivshmem_session **session,
 	if (!s)
 		return -ENOMEM;
 	s->transport.fd = s->transport.pending_fd = -1;
-	rc = sivshmem_secret_create(&s->secret);
-	if (!rc)
-		rc = copy_text(&s->identity, identity);
+	s->secret = secret_pages(sizeof(*s->secret));
+	rc = s->secret ? copy_text(&s->identity, identity) : -errno;
 	if (!rc)
 		rc = copy_text(&s->where, options->transport ? options->transport : "auto");
 	if (!rc)
@@ -74,7 +74,7 @@ void sivshmem_close(struct sivshmem_session *s)
 	sivshmem_groups_close(s);
 	if (s->secret)
 		sivshmem_session_drop(s);
-	sivshmem_secret_free(s->secret);
+	secret_pages_free(s->secret, sizeof(*s->secret));
 	free(s->identity);
 	free(s->where);
 	free(s->host);

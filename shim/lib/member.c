@@ -5,32 +5,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 #include <sodium.h>
 
-static size_t secret_size(void)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-
-	return (sizeof(struct group_secret) + page - 1) / page * page;
-}
+#include "secret.h"
 
 int group_secret_create(struct group_secret **secret)
 {
-	size_t size = secret_size();
-	struct group_secret *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-				      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct group_secret *p = secret_pages(sizeof(*p));
 
-	if (p == MAP_FAILED)
-		return -ENOMEM;
-	/* a child is no member: it would speak in its parent's name */
-	if (madvise(p, size, MADV_WIPEONFORK)) {
-		munmap(p, size);
-		return -ENOSYS;
-	}
-	madvise(p, size, MADV_DONTDUMP);
-	mlock(p, size);
+	if (!p)
+		return -errno;
 	p->owner = getpid();
 	randombytes_buf(p->ej, sizeof(p->ej));
 	*secret = p;
@@ -39,10 +24,7 @@ int group_secret_create(struct group_secret **secret)
 
 void group_secret_free(struct group_secret *secret)
 {
-	if (!secret)
-		return;
-	sodium_memzero(secret, sizeof(*secret));
-	munmap(secret, secret_size());
+	secret_pages_free(secret, sizeof(*secret));
 }
 
 /* --- peers --- */

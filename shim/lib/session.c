@@ -16,40 +16,6 @@
 #define BUSY_FIRST_MS	5
 #define BUSY_MAX_MS	200
 
-static size_t secret_size(void)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-
-	return (sizeof(struct sivshmem_secret) + page - 1) / page * page;
-}
-
-int sivshmem_secret_create(struct sivshmem_secret **secret)
-{
-	size_t size = secret_size();
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (p == MAP_FAILED)
-		return -ENOMEM;
-	/* a child that went on with these keys would use a nonce twice */
-	if (madvise(p, size, MADV_WIPEONFORK)) {
-		munmap(p, size);
-		return -ENOSYS;
-	}
-	madvise(p, size, MADV_DONTDUMP);
-	mlock(p, size);
-	*secret = p;
-	return 0;
-}
-
-void sivshmem_secret_free(struct sivshmem_secret *secret)
-{
-	if (!secret)
-		return;
-	sodium_memzero(secret, sizeof(*secret));
-	munmap(secret, secret_size());
-}
-
 void sivshmem_bundle_shield(const struct sivshmem_bundle *bundle)
 {
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);

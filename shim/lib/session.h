@@ -48,9 +48,6 @@ struct sivshmem_session {
 	size_t local_count, local_room, local_next;
 };
 
-int sivshmem_secret_create(struct sivshmem_secret **secret);
-void sivshmem_secret_free(struct sivshmem_secret *secret);
-
 /* Connected, by this process, over an fd that is still ours? Else connect. */
 int sivshmem_session_ensure(struct sivshmem_session *s);
 /* Wipe the keys and close the connection. */

@@ -14,6 +14,7 @@
 
 #include "../../shim/lib/group.h"
 #include "../../shim/lib/member.h"
+#include "../../shim/lib/secret.h"
 #include "../unit/party.h"
 
 #define SELF	1		/* our number in the roster */
@@ -210,7 +211,7 @@ static struct sivshmem_session *session_new(void)
 	struct sivshmem_session *s = calloc(1, sizeof(*s));
 	struct stat st;
 
-	ALWAYS(s && !sivshmem_secret_create(&s->secret));
+	ALWAYS(s && (s->secret = secret_pages(sizeof(*s->secret))));
 	s->transport = (struct sivshmem_transport){ .carrier = &carrier, .pending_fd = -1,
 		.fd = open("/dev/null", O_RDWR | O_CLOEXEC) };
 	ALWAYS(!fstat(s->transport.fd, &st));

@@ -13,6 +13,8 @@
 #include <sys/un.h>
 
 #include "../../ca-host/monitor.h"
+#include "../../ca-host/send_fd.h"
+#include "../../shim/lib/secret.h"
 #include "../../shim/lib/session.h"
 
 static int listener = -1, memory = -1, read_only = -1;
@@ -62,7 +64,7 @@ static void say_fd(struct input *in, int to, uint8_t how)
 
 	if (how & 16)
 		patch(in, &message, sizeof(message));
-	ALWAYS(!monitor_send(to, &message, sizeof(message), fds[how & 3]));
+	ALWAYS(!send_fd(to, &message, sizeof(message), fds[how & 3], MSG_DONTWAIT));
 }
 
 static void say_result(struct input *in, int to, uint8_t how)
@@ -81,7 +83,7 @@ static void say_result(struct input *in, int to, uint8_t how)
 			     sizeof(result), record);
 	if (more & 8)
 		patch(in, record, sizeof(record));
-	ALWAYS(!monitor_send(to, record, sizeof(record), more & 16 ? memory : -1));
+	ALWAYS(!send_fd(to, record, sizeof(record), more & 16 ? memory : -1, MSG_DONTWAIT));
 }
 
 static void say_raw(struct input *in, int to)
@@ -90,7 +92,7 @@ static void say_raw(struct input *in, int to)
 	size_t n = take(in, bytes, 1 + take_uint16(in) % sizeof(bytes));
 
 	if (n)
-		ALWAYS(!monitor_send(to, bytes, n, -1));
+		ALWAYS(!send_fd(to, bytes, n, -1, MSG_DONTWAIT));
 }
 
 static void say(struct input *in, int to)
@@ -108,7 +110,7 @@ static void say(struct input *in, int to)
 		say_raw(in, to);
 		break;
 	case 3:
-		ALWAYS(!monitor_send(to, &gone, sizeof(gone), -1));
+		ALWAYS(!send_fd(to, &gone, sizeof(gone), -1, MSG_DONTWAIT));
 		break;
 	default:
 		say_result(in, to, how);
@@ -148,7 +150,7 @@ static struct sivshmem_session *session_new(void)
 	struct sivshmem_session *s = calloc(1, sizeof(*s));
 	struct sivshmem_error err;
 
-	ALWAYS(s && !sivshmem_secret_create(&s->secret));
+	ALWAYS(s && (s->secret = secret_pages(sizeof(*s->secret))));
 	s->identity = strdup("/nowhere");
 	s->where = strdup("unix:/nowhere");
 	s->transport.fd = s->transport.pending_fd = -1;
