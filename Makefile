@@ -215,12 +215,14 @@ install: all
 		>$(DESTDIR)$(UNITDIR)/sivshmem-cad.service
 	for m in $(man_pages); do install -D -m 644 $$m \
 		$(DESTDIR)$(MANDIR)/man$${m##*.}/$${m##*/}; done
+	@[ -n "$(DESTDIR)" ] || ldconfig || echo 'make install: run ldconfig as root' >&2
 uninstall:
 	rm -f $(DESTDIR)$(UNITDIR)/sivshmem-cad.service
 	rm -f $(dest)/bin/sivshmem $(dest)/sbin/sivshmem-ca $(dest)/sbin/sivshmem-cad \
 		$(DESTDIR)$(LIBDIR)/libsivshmem*.so* \
 		$(foreach m,$(man_pages),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(m)))/$(notdir $(m)))
 	rm -rf $(dest)/include/sivshmem $(src)
+	@[ -n "$(DESTDIR)" ] || ldconfig || echo 'make uninstall: run ldconfig as root' >&2
 
 clean:
 	rm -rf $(BUILD)/obj $(BUILD)/unit $(BUILD)/tools $(BUILD)/kmod-* $(BUILD)/run-* \

@@ -143,13 +143,8 @@ static int result(const struct audit_verify *v)
 static int read_trust(const struct ca *ca, struct sivp_cert *root, struct crl *crl,
 		      struct sivshmem_error *err)
 {
-	struct sivp_cert issuer;
-	char path[PATH_MAX];
-	int rc = signer_certs(ca, root, &issuer, err);
+	int rc = signer_trust(ca, root, crl, err);
 
-	if (!rc)
-		rc = crl_read(ca_path(ca, CRL_FILE, path), root, issuer.kind ? &issuer : NULL, crl,
-			      err);
 	return rc ? rc : crl_newest(ca->dir, crl, err);
 }
 

@@ -133,7 +133,8 @@ static int prepare(const struct ca *ca, struct sivshmem_error *err)
 	char path[PATH_MAX];
 	int rc;
 
-	rc = make_dir(ca->dir, 0700, err);
+	/* the map and a service's identity are reached through it, its keys are 0600 */
+	rc = make_dir(ca->dir, 0711, err);
 	for (size_t i = 0; !rc && i < KEY_FILES; i++) {
 		if (!access(ca_path(ca, key_files[i], path), F_OK))
 			rc = sivshmem_error_set(err, -EEXIST,

@@ -100,9 +100,8 @@ int cmd_list(const struct ca *ca, int argc, char **argv)
 {
 	static const struct option options[] = { { "json", no_argument, NULL, 'j' }, { 0 } };
 	struct sivshmem_error err = { 0 };
-	struct crl crl = { 0 };
-	struct sivp_cert root, issuer;
-	char path[PATH_MAX];
+	struct sivp_cert root;
+	struct crl crl;
 	bool json = false;
 	int opt, rc, stale;
 
@@ -113,10 +112,7 @@ int cmd_list(const struct ca *ca, int argc, char **argv)
 	}
 	if (optind != argc)
 		return ca_usage(ca, "unexpected argument '%s'", argv[optind]);
-	rc = signer_certs(ca, &root, &issuer, &err);
-	if (!rc)
-		rc = crl_read(ca_path(ca, CRL_FILE, path), &root, issuer.kind ? &issuer : NULL,
-			      &crl, &err);
+	rc = signer_trust(ca, &root, &crl, &err);
 	if (rc)
 		return ca_fail(rc, &err);
 	/* what to revoke again can be seen all the same */

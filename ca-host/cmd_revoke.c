@@ -27,7 +27,7 @@ struct wanted {
 
 /* --- the daemon --- */
 
-/* The daemon's pid, by the lock that it holds on its file; 0: none runs. */
+/* The daemon's pid, by the lock that it holds on its file; 0: none runs; -errno. */
 static pid_t daemon_pid(const char *run_dir)
 {
 	char path[PATH_MAX], text[32] = "";
@@ -37,7 +37,7 @@ static pid_t daemon_pid(const char *run_dir)
 	snprintf(path, sizeof(path), "%s/sivshmem-cad.pid", run_dir);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
-		return 0;
+		return errno == ENOENT ? 0 : -errno;
 	if (flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK &&
 	    sivshmem_read_all(fd, text, sizeof(text) - 1) > 0)
 		pid = (pid_t)atol(text);
@@ -49,6 +49,11 @@ int ca_reload(const char *run_dir)
 {
 	pid_t pid = daemon_pid(run_dir);
 
+	if (pid < 0) {
+		warnx("cannot tell whether a daemon runs: %s/sivshmem-cad.pid: %s; run `sivshmem-ca reload` as root or as the daemon's user",
+		      run_dir, strerror(-pid));
+		return EXIT_SYSTEM;
+	}
 	if (!pid) {
 		printf("no sivshmem-cad serves %s now: it reads the list when it starts\n", run_dir);
 		return EXIT_OK;

@@ -10,6 +10,9 @@
 #include <unistd.h>
 #include <sodium.h>
 
+#include "crl.h"
+#include "signer.h"
+
 /* A serial, a bundle directory, or a file */
 static const char *locate(const struct ca *ca, const char *name, char path[PATH_MAX])
 {
@@ -50,14 +53,22 @@ static void print_cert(const struct sivp_cert *cert)
 	print_hex("issuer", cert->issuer, sizeof(cert->issuer));
 }
 
-static int print_json(const struct sivp_chain *chain, enum sivshmem_cert_error error)
+static bool is_revoked(const struct sivp_chain *chain, const struct crl *crl)
+{
+	for (uint32_t i = 0; i < chain->count; i++)
+		if (crl_has(crl, chain->cert[i].serial))
+			return true;
+	return false;
+}
+
+static int print_json(const struct sivp_chain *chain, bool holds, const char *state)
 {
 	json_t *list = json_array();
 
 	for (uint32_t i = 0; i < chain->count; i++)
 		json_array_append_new(list, ca_cert_json(&chain->cert[i]));
-	return ca_json_print(json_pack("{s:b, s:s, s:o}", "verified", error == SIVSHMEM_CERT_OK,
-				       "state", ca_state_text(error), "chain", list));
+	return ca_json_print(json_pack("{s:b, s:s, s:o}", "verified", holds, "state", state,
+				       "chain", list));
 }
 
 static int show(const struct ca *ca, const char *name, bool json)
@@ -67,23 +78,33 @@ static int show(const struct ca *ca, const char *name, bool json)
 	struct sivp_chain chain;
 	struct sivp_cert root;
 	char path[PATH_MAX];
-	int rc;
+	struct crl crl;
+	bool revoked;
+	int rc, stale;
 
 	rc = sivshmem_chain_look(locate(ca, name, path), &chain, &err);
 	if (!rc)
-		rc = ca_root(ca, &root, &err);
+		rc = signer_trust(ca, &root, &crl, &err);
 	if (rc)
 		return ca_fail(rc, &err);
 	error = ca_verify(&chain, &root, time(NULL));
+	revoked = is_revoked(&chain, &crl);
+	/* whatever it says, a list that was put back to an older one says too little */
+	stale = crl_newest(ca->dir, &crl, &err);
+	crl_free(&crl);
 	if (json) {
-		rc = print_json(&chain, error);
+		rc = print_json(&chain, !error && !revoked,
+				revoked ? "revoked" : ca_state_text(error));
 	} else {
 		for (uint32_t i = 0; i < chain.count; i++)
 			print_cert(&chain.cert[i]);
 		printf("  %-11s %s (against %s)\n", "verified",
-		       error ? sivshmem_cert_reason(error) : "yes", ca_path(ca, "root.cert", path));
+		       revoked ? "it is revoked" : error ? sivshmem_cert_reason(error) : "yes",
+		       ca_path(ca, revoked ? CRL_FILE : "root.cert", path));
 	}
-	return rc ? rc : error ? EXIT_REFUSED : EXIT_OK;
+	if (stale)
+		return ca_fail(stale, &err);
+	return rc ? rc : error || revoked ? EXIT_REFUSED : EXIT_OK;
 }
 
 int cmd_show(const struct ca *ca, int argc, char **argv)

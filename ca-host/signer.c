@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <sodium.h>
 
+#include "crl.h"
 #include "sealed.h"
 
 #define INTERMEDIATE_CERT	"intermediate.cert"
@@ -29,6 +30,18 @@ int signer_certs(const struct ca *ca, struct sivp_cert *root, struct sivp_cert *
 					  path);
 	*issuer = chain.cert[0];
 	return 0;
+}
+
+int signer_trust(const struct ca *ca, struct sivp_cert *root, struct crl *crl,
+		 struct sivshmem_error *err)
+{
+	struct sivp_cert issuer;
+	char path[PATH_MAX];
+	int rc = signer_certs(ca, root, &issuer, err);
+
+	memset(crl, 0, sizeof(*crl));
+	return rc ? rc : crl_read(ca_path(ca, CRL_FILE, path), root,
+				  issuer.kind ? &issuer : NULL, crl, err);
 }
 
 /* An intermediate that is over would sign what everybody refuses. */

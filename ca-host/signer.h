@@ -7,6 +7,7 @@
 #define SIVSHMEM_CA_SIGNER_H
 
 #include "ca.h"
+#include "crl.h"
 
 #define SIGNER_ROOT		"root.key"
 #define SIGNER_INTERMEDIATE	"intermediate.key"
@@ -23,6 +24,9 @@ int signer_load(const struct ca *ca, struct signer *signer, struct sivshmem_erro
 void signer_free(struct signer *signer);
 /* Sign chain->cert[0], and let the intermediate follow if that is who signs. */
 void signer_sign(const struct signer *signer, struct sivp_chain *chain);
+/* The CA's root and revocation list, for crl_free(); -errno and *err: *crl is empty. */
+int signer_trust(const struct ca *ca, struct sivp_cert *root, struct crl *crl,
+	struct sivshmem_error *err);
 /* The CA's root, and its intermediate if there is one: else *issuer is zero. */
 int signer_certs(const struct ca *ca, struct sivp_cert *root, struct sivp_cert *issuer,
 	struct sivshmem_error *err);

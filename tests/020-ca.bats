@@ -60,7 +60,8 @@ mode() { stat -c %a "$1"; }
 	[ "$(mode ca/root.key)" = 600 ]
 	[ "$(mode ca/host.key)" = 600 ]
 	[ "$(mode ca/root.cert)" = 644 ]
-	[ "$(mode ca)" = 700 ]
+	[ "$(mode ca)" = 711 ]
+	[ "$(mode ca/issued)" = 700 ]
 	[ "$(head -1 ca/root.key)" = "sivshmem secret key v1" ]
 	[ "$(head -1 ca/host.cert)" = "sivshmem certificate v1" ]
 	ca check

@@ -266,6 +266,26 @@ facts() { find "$1" -printf '%p %u %m %n\n' | sort; find "$1" -type f -exec sha2
 	run_x prog id open /a rw
 	run_x ca list
 	has "revoked"
+	run_x ca show id
+	has "verified    yes"
+	run_x 1 ca show stolen
+	has "verified    it is revoked (against $D/ca/revoked.list)"
+	run_x 1 ca show stolen --json
+	[ "$(jq -r '"\(.verified) \(.state)"' <<<"$output")" = "false revoked" ]
+}
+
+@test "life: who cannot see whether a daemon runs is told so, and not that none does" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	chmod 755 "$D"
+	start_cad "$D"
+	run_x 3 setpriv --reuid 4242 --regid 4242 --clear-groups \
+		sivshmem-ca --dir "$D/ca" reload --run-dir "$D/run"
+	has "cannot tell whether a daemon runs: $D/run/sivshmem-cad.pid: Permission denied; run "
+	run_x ca reload --run-dir "$D/run"
+	has "told the daemon"
+	stop_cad "$D"
+	run_x ca reload --run-dir "$D/run"
+	has "no sivshmem-cad serves"
 }
 
 @test "life: nothing is revoked on a list that the daemon refuses" {

@@ -48,7 +48,7 @@
 #define SIVRING_ID_MASK		0x3fff
 
 #define SIVRING_MAGIC		0x52564953u	/* "SIVR" */
-#define SIVRING_VERSION		2
+#define SIVRING_VERSION		3
 #define SIVRING_MEMORY		(2u << 20)	/* control BAR2, bytes */
 #define SIVRING_SIZE		(512u << 10)
 #define SIVRING_G2H_OFF		(512u << 10)
