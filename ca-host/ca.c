@@ -31,7 +31,7 @@ static const struct command {
 	{ "passphrase", "passphrase root|intermediate|host [--new FILE] [--remove]",
 	  "seal a key under a passphrase, change it, or remove it", cmd_passphrase },
 	{ "reload", "reload [--run-dir DIR]",
-	  "let the daemon read its key, the revocation list and the policy again", cmd_reload },
+	  "let the daemon read its key and the revocation list again, but no policy", cmd_reload },
 	{ "check", "check [POLICY] [--json]",
 	  "read the policy, show links and who may reach what", cmd_check },
 	{ "qemu-args", "qemu-args VM [--run-dir DIR] [--policy FILE] [--json]",
