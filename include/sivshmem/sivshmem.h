@@ -4,22 +4,35 @@
  * that want to say so themselves. Programs that only know shm_open(3) use
  * libsivshmem-shim.so, which is built on this. See libsivshmem(3).
  *
- * Every function returns 0 (or a file descriptor) or a negative errno. After
- * a failure sivshmem_error_text() has one line for people: what was wrong, and
- * what to do. No function prints, exits, or raises a signal.
+ * A function that returns an int returns 0, or what its comment says, or a
+ * negative errno. After a failure of one that talks to the host
+ * sivshmem_error_text() has one line for people: what was wrong, and what to do.
+ * No function prints, exits, or raises a signal.
  *
  * A session belongs to one process and is not thread-safe: lock around it. A
  * forked child may go on to use its copy: the keys are wiped in the child, and
  * its next call makes a session of its own. A child of vfork(2) may not use it.
- * No call waits longer than SIVSHMEM_TIMEOUT_MS for the host.
+ *
+ * To connect takes SIVSHMEM_TIMEOUT_MS at most, and so does each message to the
+ * host with its answer. A connection that is lost meanwhile is made anew, and the
+ * request sent again, up to five times in all; a host that is busy is asked again
+ * for SIVSHMEM_TIMEOUT_MS. A call can take as long as these together.
+ *
+ * Descriptors of the library's own, close-on-exec, have high numbers where the
+ * limit allows: a session's is 900 or more, or half of the limit, and the one
+ * that sivshmem_wait() and sivshmem_wake() keep is 512 or more.
  *
  * Errors that any call which talks to the host may return:
- *	-EHOSTDOWN	nobody answers: no module, no daemon, or they hang
+ *	-EHOSTDOWN	nobody answers: no module, no daemon, or they hang, are busy
+ *			all the time, or hang up again and again
  *	-EACCES		the host refused this service, or its identity is unusable
  *	-EKEYREJECTED	the host could not prove that it is one
  *	-EKEYREVOKED	the host ended the session
  *	-EPROTO		the host, or what claims to be it, broke the protocol
- *	-EMFILE, -ENFILE, -ENOMEM
+ *	-EPROTONOSUPPORT the host speaks another version of it
+ *	-EPERM		this is a child of vfork(2)
+ *	-EMFILE		also: this user has its share of the VM's sessions
+ *	-ENFILE, -ENOMEM, -ENOSYS (libsodium does not start)
  */
 #ifndef SIVSHMEM_H
 #define SIVSHMEM_H
@@ -66,14 +79,15 @@ struct sivshmem_session_info {
  * Load the identity, connect and do the handshake. options may be NULL. On
  * success the caller owns *session and ends it with sivshmem_close(). On
  * failure *session is NULL and, if error is not NULL, its `size` bytes hold
- * the text (SIVSHMEM_ERROR_MAX bytes are enough). -EINVAL: an option is wrong.
+ * the text (SIVSHMEM_ERROR_MAX bytes are enough). -EINVAL: the transport is none.
  */
 SIVSHMEM_API int sivshmem_connect(struct sivshmem_session **session,
 	const struct sivshmem_options *options, char *error, size_t size);
 
 /*
  * End the session. File descriptors and mappings that it gave stay usable in
- * local mode and in a VM, until they are closed. NULL is ignored.
+ * local mode and in a VM, until they are closed. Its groups are left and freed:
+ * do not use them after. NULL is ignored.
  */
 SIVSHMEM_API void sivshmem_close(struct sivshmem_session *session);
 
@@ -83,25 +97,32 @@ SIVSHMEM_API void sivshmem_close(struct sivshmem_session *session);
  * (no umask). Returns a file descriptor that the caller owns, close-on-exec, at
  * offset 0. *rights, if not NULL, is what was granted: SIVSHMEM_RIGHT_* of
  * sivshmem/uapi.h. Both names have 1 to 63 bytes.
- * -ENOENT, -EEXIST, -ENOSPC (the channel's quota), -EACCES (the channel, or
- * this right to it, is not this service's), -EINVAL (a name or a flag).
- * When the connection is lost in the middle, the request is sent once more
+ * -ENOENT, -EEXIST, -ENOSPC (the channel's quota or number of objects, or a limit
+ * of the service or VM that creates it), -EACCES (the channel, or this right to
+ * it, is not this service's, or its certificate has ended since), -EINVAL (a name
+ * or a flag), -ENAMETOOLONG.
+ * When the connection is lost in the middle, the request is sent again
  * over a new session: with O_EXCL that may say -EEXIST for the own object.
  */
 SIVSHMEM_API int sivshmem_open(struct sivshmem_session *session,
 	const char *channel, const char *object, int oflag, mode_t mode,
 	uint32_t *rights);
 
-/* Remove the name, as shm_unlink(3) does. -ENOENT, -EACCES. */
+/* Remove the name, as shm_unlink(3) does. -ENOENT, -EACCES, -EINVAL, -ENAMETOOLONG. */
 SIVSHMEM_API int sivshmem_unlink(struct sivshmem_session *session,
 	const char *channel, const char *object);
 
 /*
  * Set the size, in bytes, of the object behind fd, which sivshmem_open() of
- * this session returned (or a duplicate of it). grow_only: never shrink it. In
- * a VM this is ftruncate(2); in local mode ftruncate(2) is not enough, since
- * quota and rights are the daemon's to apply. -EBADF: fd is not of this session,
- * or not open for writing; -EACCES, -ENOSPC, -EINVAL, -EFBIG.
+ * this session returned (or a duplicate of it). grow_only: never shrink it.
+ * In a VM this is ftruncate(2), or fallocate(2) if grow_only, with the errors of
+ * sivshmem(4), without a text, and whatever session fd is of: -EINVAL not open
+ * for writing (-EBADF if grow_only), or size 0 if grow_only; -EKEYREVOKED;
+ * -EHOSTDOWN after 5 s. In local mode ftruncate(2) is not enough, since
+ * quota and rights are the daemon's to apply; -EBADF: fd is not of this session,
+ * or not open for writing; -ENOENT: the object was unlinked, and the connection
+ * was made anew since. In both -EACCES (no right to resize), -ENOSPC (the
+ * channel's quota, or a limit of the service or VM that created it), -EFBIG.
  */
 SIVSHMEM_API int sivshmem_resize(struct sivshmem_session *session, int fd,
 	uint64_t size, int grow_only);
@@ -117,8 +138,9 @@ SIVSHMEM_API int sivshmem_is_local(const struct sivshmem_session *session,
  * ever; else `how` says what it is. Returns 0 for a wake or for no reason, so
  * look at the word again; -EAGAIN it has another value; -ETIMEDOUT; -EINTR a
  * signal handler ran that was installed without SA_RESTART, or any if there is
- * a timeout; -EKEYREVOKED the channel was taken away; -EINVAL; -EFAULT. Needs no session, and any thread
- * and a forked child may call it. In local mode it is futex(2).
+ * a timeout; -EKEYREVOKED the channel was taken away; -EINVAL; -EFAULT. Needs no
+ * session, sets no text, and any thread and a forked child may call it. In local
+ * mode it is futex(2).
  */
 #define SIVSHMEM_FOR			0	/* as long as this, from now */
 #define SIVSHMEM_UNTIL_MONOTONIC	1	/* a time of this VM's CLOCK_MONOTONIC */
@@ -174,29 +196,35 @@ struct sivshmem_event {
 
 /*
  * As sivshmem_open(), and take part. The caller ends *group, which is NULL on
- * failure, with sivshmem_leave(); the end of the session ends its groups, too.
- * Another -EACCES: the host refused the JOIN; -ENOSPC: too many members.
+ * failure, with sivshmem_leave(); sivshmem_close() leaves and frees it, too.
+ * Another -EACCES: the host refused the JOIN; another -ENOSPC: too many members,
+ * or too many of this service; -ESTALE: the certificate in the identity is not
+ * the session's any more, or the connection was lost: connect anew.
  */
 SIVSHMEM_API int sivshmem_join(struct sivshmem_session *session,
 	const char *channel, const char *object, int oflag, mode_t mode,
 	struct sivshmem_group **group);
 
-/* Tell the others, wipe the keys and free the group. fd and mappings stay. */
+/*
+ * Tell the others, wipe the keys and free the group, whatever it returns: do not
+ * use it after. fd and mappings stay.
+ */
 SIVSHMEM_API int sivshmem_leave(struct sivshmem_group *group);
 
 /*
  * Ask the host once what is new, answer it, and fill `list`, of `max`, with the
- * others that are there. Returns how many there are. -ESTALE, from this and the
- * next two: the connection was lost, or all uses of the object ended, and with
- * it the membership; leave, open and join anew.
+ * others that are there. Returns how many there are, which may be more than `max`.
+ * -ESTALE, from this and the next two: the connection was lost, this is a forked
+ * child, or all uses of the object ended, and with it the membership; leave, open
+ * and join anew.
  */
 SIVSHMEM_API int sivshmem_members(struct sivshmem_group *group,
 	struct sivshmem_member *list, size_t max);
 
 /*
- * The next change, after at most timeout_ms: 1, and *event is it; or 0. The
- * host is asked again and again meanwhile, after 1 ms first, then up to 100.
- * Some 60 that are not fetched are kept, of more the first are forgotten.
+ * The next change: 1, and *event is it; or 0, after timeout_ms and the host's last
+ * answer. The host is asked again and again meanwhile, after 1 ms first, then up
+ * to 100. Some 60 that are not fetched are kept, of more the first are forgotten.
  */
 SIVSHMEM_API int sivshmem_next_event(struct sivshmem_group *group,
 	struct sivshmem_event *event, int timeout_ms);
@@ -211,7 +239,8 @@ SIVSHMEM_API int sivshmem_await_member(struct sivshmem_group *group,
 
 /*
  * The key that this process and that member alone share, the same in both; not
- * the host's. -ENOENT: it is not confirmed (any more).
+ * the host's. -ENOENT: it is not confirmed (any more); -EPERM: a forked child's
+ * copy, which has no keys.
  */
 SIVSHMEM_API int sivshmem_session_key(const struct sivshmem_group *group,
 	uint32_t number, uint8_t key[32]);

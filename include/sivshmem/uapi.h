@@ -9,11 +9,14 @@
  * SIVSHMEM_MSG_MAX bytes to the host, whole or not at all; read(2) returns
  * one message (EMSGSIZE, and the message stays, if the buffer is too small);
  * poll(2) works; O_NONBLOCK gives EAGAIN.
- * Errors of read and write: EHOSTDOWN no control device, or the host does
- * not answer; ECONNRESET the host forgot the session (it restarted): close,
- * open again and repeat the handshake; EKEYREVOKED the host ended it;
- * EPERM the fd is used by another process than the opener's thread group
- * (a forked child must open a session of its own).
+ * Errors of open: EHOSTDOWN no control device, or the host does not answer for
+ * 5 s; EMFILE no session is left for this user; ECONNRESET as follows.
+ * Errors of read and write: ECONNRESET or ESTALE the host forgot the session
+ * (it restarted): close, open again and repeat the handshake; EKEYREVOKED the
+ * host or SIVSHMEM_IOC_END ended it; EMFILE or ENFILE the host takes no more of
+ * this VM; EMSGSIZE; EPERM the fd is used by another process than the opener's
+ * thread group (a forked child must open a session of its own). EINTR, EFAULT
+ * and ENOMEM as usual.
  */
 #ifndef SIVSHMEM_UAPI_H
 #define SIVSHMEM_UAPI_H
@@ -32,7 +35,7 @@
 /* rights of a grant and of a policy member */
 #define SIVSHMEM_RIGHT_READ	(1u << 0)
 #define SIVSHMEM_RIGHT_WRITE	(1u << 1)
-#define SIVSHMEM_RIGHT_CREATE	(1u << 2)	/* create and unlink objects */
+#define SIVSHMEM_RIGHT_CREATE	(1u << 2)	/* create, rename and unlink objects */
 #define SIVSHMEM_RIGHT_RESIZE	(1u << 3)	/* change an object's size */
 #define SIVSHMEM_RIGHTS_ALL	0xfu
 
@@ -48,8 +51,8 @@ struct sivshmem_info {
 
 /*
  * Turn a grant that the host gave this session into a channel fd.
- * ENOENT no such grant in this session; EACCES flags ask for more than the
- * grant's rights; EINVAL unknown flags.
+ * ENOENT no such grant in this session, or it is a file already; EACCES flags
+ * ask for more than the grant's rights; EINVAL unknown flags; EMFILE, ENFILE.
  */
 #define SIVSHMEM_FD_WRITE	(1u << 0)	/* O_RDWR, else O_RDONLY */
 #define SIVSHMEM_FD_CLOEXEC	(1u << 1)
@@ -74,7 +77,7 @@ struct sivshmem_entry {
 /*
  * List what is open in this VM: entries of the caller's uid, all of them with
  * CAP_SYS_ADMIN. count: in, room at entries; out, how many there are (may
- * be more than the room).
+ * be more than the room). EINVAL pad is not 0.
  */
 struct sivshmem_list {
 	__u64 entries;			/* struct sivshmem_entry * */
@@ -128,7 +131,8 @@ struct sivshmem_wake {
 
 /*
  * The calling thread's id as an owner, unique in the link, until it ends or
- * calls execve(2). EACCES the channel is read-only here; EAGAIN too many.
+ * calls execve(2). EACCES the channel is read-only here; EAGAIN too many of the
+ * VM or of this user; EOPNOTSUPP the kernel does not tell when threads end.
  */
 struct sivshmem_owner {
 	__u64 address;
