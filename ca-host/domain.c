@@ -16,6 +16,7 @@
 
 #include "host_sign.h"
 #include "keep.h"
+#include "limits.h"
 #include "send_fd.h"
 #include "worker.h"
 
@@ -48,6 +49,7 @@ struct session *session_create(struct domain *domain, uint64_t id,
 	s->id = id;
 	s->host_id = ++monitor.next_session;
 	s->who = *who;
+	s->who.payer = limits_payer(domain, who->payer);
 	s->who.comm[sizeof(s->who.comm) - 1] = 0;
 	s->conn = conn;
 	s->since = sivshmem_now_ms();

@@ -19,7 +19,7 @@
 #define FIRST		3		/* SD_LISTEN_FDS_START */
 #define STATE		"state"
 #define NAME_MAX_	24
-#define PENDING_MAX	64
+#define PENDING		64		/* more files that leave at once */
 
 struct came {
 	uint64_t number;
@@ -34,8 +34,8 @@ static size_t came_count;
 static int state_fd = -1;
 static uint64_t last_number, *number_of;	/* by fd */
 static size_t number_room;
-static uint64_t leaving[PENDING_MAX];
-static size_t leaving_count;
+static uint64_t *leaving;		/* numbers, until what says so is committed */
+static size_t leaving_count, leaving_room;
 
 /* --- the other end --- */
 
@@ -231,8 +231,14 @@ void handover_forget(int fd)
 {
 	if (fd < 0 || (size_t)fd >= number_room || !number_of[fd])
 		return;
-	if (leaving_count == PENDING_MAX)
-		handover_settle();	/* what goes early is missed by nobody: it is at its end */
+	if (leaving_count == leaving_room) {
+		uint64_t *more = reallocarray(leaving, leaving_room + PENDING, sizeof(*more));
+
+		if (!more)
+			err(3, "files that leave");
+		leaving = more;
+		leaving_room += PENDING;
+	}
 	leaving[leaving_count++] = number_of[fd];
 	number_of[fd] = 0;
 }

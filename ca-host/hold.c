@@ -23,7 +23,7 @@
 #include "../shim/lib/clock.h"
 #include "handover.h"
 
-#define FILES_MAX	8192
+#define FILES_MAX	16384		/* as many as a monitor opens, see cad.c */
 #define NAME_LEN	32
 #define TEXT_MAX	512
 #define FIRST		3		/* where the next monitor finds them */

@@ -87,9 +87,12 @@ static uint32_t greet_link(const struct device *dev, struct word *w)
 
 static void device_listen(struct device *dev);
 
+/*
+ * What the journal has of the connection stays till the end: who starts in the
+ * middle of this finds it hung up, and does all of it.
+ */
 static void device_gone(struct device *dev)
 {
-	loop_drop(&dev->conn);
 	dev->sent = 0;
 	if (dev->link < 0) {
 		audit_write(&(struct audit){ .event = "vm-down", .domain = dev->domain });
@@ -104,6 +107,7 @@ static void device_gone(struct device *dev)
 	} else {
 		wake_vm_gone((uint32_t)dev->link, dev->domain->vm->index);
 	}
+	loop_drop(&dev->conn);
 	device_listen(dev);
 }
 
@@ -204,6 +208,7 @@ static void device_listen(struct device *dev)
 
 	if (fd < 0) {
 		warnc(-fd, "%s: QEMU cannot connect", dev->path);
+		keep_device(dev);
 		return;
 	}
 	if (!vm->any_uid && geteuid() == 0 && lchown(dev->path, vm->uid, (gid_t)-1))
@@ -212,10 +217,20 @@ static void device_listen(struct device *dev)
 	wait_for_qemu(dev);
 }
 
+static bool is_socket(const char *path)
+{
+	struct stat st;
+
+	return !lstat(path, &st) && S_ISSOCK(st.st_mode);
+}
+
 /* The last monitor had a QEMU here, or its socket. */
 static bool device_goes_on(struct device *dev)
 {
 	keep_take_device(dev);
+	/* it ended when it had taken a QEMU's connection, and had not noted it */
+	if (dev->conn.fd < 0 && dev->listener.fd >= 0 && !is_socket(dev->path))
+		loop_drop(&dev->listener);
 	if (dev->listener.fd >= 0)
 		wait_for_qemu(dev);
 	if (dev->conn.fd < 0)

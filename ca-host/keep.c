@@ -247,8 +247,10 @@ static void put_objects(void)
 	uint32_t i;
 
 	for (i = 0; i < monitor.policy->channel_count; i++)
-		for (o = store_first(&monitor.policy->channels[i]); o; o = LIST_NEXT(o, node))
+		for (o = store_first(&monitor.policy->channels[i]); o; o = LIST_NEXT(o, node)) {
 			keep_object(o);
+			lock_keep_all(o);
+		}
 }
 
 static void put_sessions(const struct domain *d)
@@ -258,11 +260,8 @@ static void put_sessions(const struct domain *d)
 
 	LIST_FOREACH(s, &d->sessions, node) {
 		keep_session(s);
-		LIST_FOREACH(g, &s->grants, of_session) {
+		LIST_FOREACH(g, &s->grants, of_session)
 			keep_grant(g);
-			if (locks_of(g, NULL))
-				keep_locks(g);
-		}
 	}
 }
 

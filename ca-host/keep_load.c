@@ -18,6 +18,7 @@
 #include "handover.h"
 #include "journal.h"
 #include "keep_check.h"
+#include "resize.h"
 
 struct kept {
 	uint32_t kind, count;		/* of the tail */
@@ -322,8 +323,7 @@ static void load_object(const struct kept *k)
 			warnx("object %s of %s is lost: its memory was not kept", r->name, c->name);
 			return;
 		}
-		was.size = (uint64_t)st.st_size;
-		was.pages = was.size / ALLOC_PAGE + (was.size % ALLOC_PAGE != 0);
+		resize_look(&was);
 	}
 	if (was.id > store_ids.object || was.generation > store_ids.generation)
 		keep_cold("an object is newer than all that were made");
@@ -395,7 +395,8 @@ static void load_locks(const struct kept *k)
 	struct sivring_lock in_way;
 	uint32_t i;
 
-	for (i = 0; g && i < k->count; i++)
+	/* who may have nothing of it any more holds nobody up either */
+	for (i = 0; g && !g->session->revoked && i < k->count; i++)
 		lock_set(g, &l[i], &in_way);
 }
 
@@ -442,5 +443,5 @@ void keep_load(void)
 	if (!taken_over)
 		return;
 	audit_write(&(struct audit){ .event = "taken-over" });
-	revoke_sessions();
+	revoke_sessions(true);
 }

@@ -83,6 +83,20 @@ static void count(struct usage *u, uint64_t *what)
 
 /* --- sessions --- */
 
+uint32_t limits_payer(const struct domain *d, uint32_t uid)
+{
+	const uint32_t vm = d->vm ? d->vm->index : POLICY_ON_HOST;
+	uint32_t i;
+
+	for (i = 0; i < monitor.policy->service_count; i++) {
+		const struct policy_service *s = &monitor.policy->services[i];
+
+		if (s->vm == vm && !s->any_uid && s->uid == uid)
+			return uid;
+	}
+	return SIVP_ANY_ID;
+}
+
 static bool begin_handshake(struct usage *u)
 {
 	if (bucket_take(&u->handshakes))

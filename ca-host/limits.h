@@ -11,6 +11,12 @@
 int limits_start(void);			/* -errno */
 const struct policy_limits *limits_of(const struct domain *domain);
 
+/*
+ * Whose share of the domain's sessions and handshakes it is, of who has this uid.
+ * One that the policy names for a service there has a share of his own; all others
+ * are one, since one user may have as many uids as he has subordinate ones.
+ */
+uint32_t limits_payer(const struct domain *domain, uint32_t uid);
 /* False: no more handshakes begin in this second. No user has more than half of them. */
 bool limits_handshake(const struct session *session);
 /* 0; EAGAIN: not in this second; EDQUOT: the service has all the sessions it may have. */

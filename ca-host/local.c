@@ -72,14 +72,14 @@ static void describe(struct sivring_session *who, pid_t pid)
 		who->start_time = ticks * (1000000000u / (unsigned int)sysconf(_SC_CLK_TCK));
 }
 
-/* No user gets more than are left for all others. */
-static bool has_share(const struct domain *d, uid_t uid)
+/* No payer gets more than are left for all others. */
+static bool has_share(const struct domain *d, uint32_t payer)
 {
 	const struct session *s;
 	uint32_t own = 0;
 
 	LIST_FOREACH(s, &d->sessions, node)
-		own += s->who.uid == uid;
+		own += s->who.payer == payer;
 	return d->session_count < limits_of(d)->sessions &&
 	       own < limits_of(d)->sessions - d->session_count;
 }
@@ -102,7 +102,7 @@ static void connected(int fd)
 	who.pid = (uint32_t)peer.pid;
 	who.payer = peer.uid;
 	describe(&who, peer.pid);
-	s = has_share(d, peer.uid) ? session_create(d, ++last_id, &who, fd) : NULL;
+	s = has_share(d, limits_payer(d, peer.uid)) ? session_create(d, ++last_id, &who, fd) : NULL;
 	if (!s) {
 		limits_log(&(struct audit){ .event = "protocol", .domain = d,
 			.refused = true, .reason = "too many sessions" });

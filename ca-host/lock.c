@@ -108,6 +108,15 @@ static void keep_changed(const struct object *o)
 	}
 }
 
+void lock_keep_all(const struct object *o)
+{
+	struct lock *l;
+
+	LIST_FOREACH(l, &o->locks, node)
+		changed(l);
+	keep_changed(o);
+}
+
 static void remove_lock(struct lock *l)
 {
 	LIST_REMOVE(l, node);

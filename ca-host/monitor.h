@@ -184,6 +184,7 @@ void store_adopted(void);
 int lock_set(struct grant *grant, const struct sivring_lock *wanted,
 	struct sivring_lock *in_way);
 void lock_drop(const struct grant *grant);	/* all that it holds */
+void lock_keep_all(const struct object *object);	/* put them into the journal */
 const struct lock *lock_next(const struct lock *lock);
 const struct grant *lock_grant(const struct lock *lock);
 const struct sivring_lock *lock_is(const struct lock *lock);
@@ -239,7 +240,8 @@ void identity_reload(void);		/* their files may be others */
 /* --- revoke.c: what is not believed any more, and sessions that stood on it --- */
 void revoke_start(const char *ca_dir);
 void revoke_reload(void);		/* the list's file may be another */
-void revoke_sessions(void);		/* end those that stand on what it names */
+/* End those that stand on what it names; again: also those that are cut off already. */
+void revoke_sessions(bool again);
 bool revoke_has(const struct sivp_chain *chain);
 uint64_t revoke_epoch(void);
 

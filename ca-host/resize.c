@@ -18,13 +18,10 @@ static bool is_local(const struct object *o)
 /* Zero the object's bytes from..to, wherever they lie in the link. */
 static int zero_bytes(const struct object *o, uint64_t from, uint64_t to)
 {
+	int memory = monitor.links[o->channel->link].memory, r;
 	uint64_t at = 0;
-	int memory, r;
 	uint32_t i;
 
-	if (is_local(o))
-		return wipe_now(o->memfd, from, to - from);
-	memory = monitor.links[o->channel->link].memory;
 	for (i = 0; i < o->extent_count && at < to; i++) {
 		const struct sivring_extent *e = &o->extents[i];
 		uint64_t start = from > at ? from - at : 0;
@@ -100,9 +97,7 @@ static int begin_resize(struct object *o, uint64_t size, uint64_t pages, struct 
 	uint64_t high = resize_pages(size < o->size ? o->size : size) * ALLOC_PAGE;
 	int r = 0;
 
-	if (is_local(o))
-		high = o->size;		/* what is beyond is not there */
-	else if (pages > o->pages)
+	if (pages > o->pages)
 		r = take_memory(o, pages - o->pages);
 	if (r)
 		return r;
@@ -115,22 +110,12 @@ static int begin_resize(struct object *o, uint64_t size, uint64_t pages, struct 
 	return 0;
 }
 
-/* Holes are zero already, and those of a local object may have any size. */
-static void skip_hole(struct object *o)
-{
-	off_t data = lseek(o->memfd, (off_t)o->zero_at, SEEK_DATA);
-
-	o->zero_at = data < 0 || (uint64_t)data > o->zero_end ? o->zero_end : (uint64_t)data;
-}
-
 /* STORE_LATER until the bytes are zero. */
 static int zero_slice(struct object *o)
 {
 	uint64_t left, now;
 	int r;
 
-	if (is_local(o) && o->zero_at < o->zero_end)
-		skip_hole(o);
 	left = o->zero_at < o->zero_end ? o->zero_end - o->zero_at : 0;
 	now = left < WIPE_SLICE ? left : WIPE_SLICE;
 	r = now ? zero_bytes(o, o->zero_at, o->zero_at + now) : 0;
@@ -151,14 +136,9 @@ static int resize_memory(struct object *o, uint64_t size, uint64_t pages, struct
 	if (r == STORE_LATER)
 		return r;
 	store_forget_resize(by);
-	if (!r && is_local(o))
-		r = ftruncate(o->memfd, (off_t)size) ? errno : 0;
-	if (r)
-		return r;
-	o->size = size;
-	if (is_local(o))
-		o->pages = pages;
-	return 0;
+	if (!r)
+		o->size = size;
+	return r;
 }
 
 /* The record of one that is larger would make no sense: see keep_check.c. */
@@ -190,12 +170,20 @@ int resize_object(struct object *o, uint64_t size, struct domain *by, const char
 	*reason = pages > o->pages ? limits_pages(o, pages - o->pages) : NULL;
 	if (*reason)
 		return ENOSPC;
-	r = resize_memory(o, size, pages, by);
+	/*
+	 * Who may do it has the memory open to write and does it himself. Who writes
+	 * to it may hold the file for as long as he likes, and whoever sizes it waits.
+	 */
+	r = is_local(o) ? 0 : resize_memory(o, size, pages, by);
 	if (r == STORE_LATER)
 		return r;
 	if (r) {
 		*reason = "the host has no memory for it";
 		return r;
+	}
+	if (is_local(o)) {
+		o->size = size;
+		o->pages = pages;
 	}
 	o->change++;
 	keep_object(o);

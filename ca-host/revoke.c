@@ -72,14 +72,14 @@ bool revoke_has(const struct sivp_chain *chain)
 	       (chain->count == 2 && crl_has(&list, chain->cert[1].serial));
 }
 
-void revoke_sessions(void)
+void revoke_sessions(bool again)
 {
 	struct session *s;
 	uint32_t i;
 
 	for (i = 0; i < monitor.domain_count; i++) {
 		LIST_FOREACH(s, &monitor.domains[i].sessions, node) {
-			if (s->holder && !s->revoked && revoke_has(&s->chain))
+			if (s->chain.count && (again || !s->revoked) && revoke_has(&s->chain))
 				end(s);
 		}
 	}
@@ -179,7 +179,7 @@ void revoke_reload(void)
 		return;
 	}
 	warnx("revocation list: epoch %" PRIu64 ", %zu serials", list.epoch, list.count);
-	revoke_sessions();
+	revoke_sessions(false);
 }
 
 void revoke_start(const char *ca_dir)

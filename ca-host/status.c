@@ -78,6 +78,9 @@ static void list_channel(const struct policy_channel *c, json_t *channels,
 	const struct object *o;
 	int count = 0;
 
+	/* of a VM's objects no grant is anybody's of this host */
+	if (!all && c->link != POLICY_ON_HOST)
+		return;
 	for (o = store_first(c); o; o = LIST_NEXT(o, node)) {
 		count++;
 		if (!sees_object(o, uid, all))

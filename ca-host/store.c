@@ -64,6 +64,8 @@ void store_announce(const struct object *o, const struct domain *except)
 	const struct grant *g, *first[POLICY_MAX_VMS] = { NULL };
 	uint32_t i;
 
+	/* nobody hears of memory that another monitor would give to somebody else */
+	keep_commit();
 	LIST_FOREACH(g, &o->grants, of_object)
 		if (g->session->domain->vm)
 			first[g->session->domain->vm->index] = g;

@@ -14,13 +14,13 @@ setup_file() {
 	cp -P "$BUILD"/lib*.so* "$BUILD"/sivshmem* "$BUILD"/tools/* "$TOP"/examples/python/*.py "$D/bin"
 	BUILD=$D/bin PATH=$D/bin:$PATH
 	export U BUILD PATH
-	ca_scratch "$D" <<'P'
+	ca_scratch "$D" <<P
 version = 1;
 services = (
   { name = "t/maker";  vm = "host"; },
   { name = "t/peer";   vm = "host"; },
   { name = "t/reader"; vm = "host"; },
-  { name = "t/other";  vm = "host"; }
+  { name = "t/other";  vm = "host"; uid = $U; }
 );
 channels = (
   { name = "main"; quota = "8M"; objects = 600; members = (
@@ -401,6 +401,37 @@ print("held", len(held) - ended)
 assert 100 < len(held) - ended <= 512
 P
 	run_x a open /m-room rwcx , unlink /m-room
+	wait_for 10 no_sessions
+}
+
+@test "local: one user who is many has one user's connections and handshakes" {
+	requires root
+	python3 - "$D/run/local.sock" >"$BATS_TEST_TMPDIR/many" 3>&- <<'P' &
+import os, socket, sys, time
+os.setgroups([])
+held = []
+for i in range(1200):
+    os.seteuid(0)
+    os.seteuid(100000 + i)      # as newuidmap(1) lets him be
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.connect(sys.argv[1])
+    held.append(s)
+ended = 0
+for s in held:
+    s.settimeout(0.005)
+    try:
+        ended += s.recv(10) == b""
+    except (TimeoutError, ConnectionResetError) as e:
+        ended += isinstance(e, ConnectionResetError)
+print("held", len(held) - ended, flush=True)
+time.sleep(30)
+P
+	local p=$! held
+	wait_for 40 grep -q held "$BATS_TEST_TMPDIR/many"
+	held=$(sed -n 's/^held //p' "$BATS_TEST_TMPDIR/many")
+	[ "$held" -gt 100 ] && [ "$held" -le 512 ]
+	run_x a open /m-room rwcx , unlink /m-room
+	kill "$p"
 	wait_for 10 no_sessions
 }
 

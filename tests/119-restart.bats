@@ -202,7 +202,88 @@ under_systemd() { # OPTION...
 	run_x b open /m-beside rw , stat , unlink /m-beside , unlink /m-absurd2
 	has 'size 100 regular'
 	[ "$(audit "$D" '.event == "taken-over" and .result == "refused"' | wc -l)" -eq "$before" ]
+	# as it was left, and as it was taken over
+	run_x b open /m-beside rwcx , truncate 100
+	wait "$p"
+	as maker python3 - >"$BATS_TEST_TMPDIR/a" 2>&1 <<-'P' &
+	import _posixshmem, ctypes, os, time
+	fd = _posixshmem.shm_open("/m-absurd", os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+	assert ctypes.CDLL(None).syscall(77, fd, ctypes.c_long(2 ** 63 - 1)) == 0
+	print("absurd", flush=True)
+	time.sleep(8)
+	P
+	p=$!
+	wait_for 5 grep -q absurd "$BATS_TEST_TMPDIR/a"
+	next_monitor KILL
+	next_monitor KILL
+	run_x b open /m-beside rw , stat , unlink /m-beside , unlink /m-absurd
+	[ "$(audit "$D" '.event == "taken-over" and .result == "refused"' | wc -l)" -eq "$before" ]
 	kill $p
+}
+
+@test "restart: who holds a file's lock in the kernel holds up nobody but himself" {
+	requires root
+	start_holder sivshmem-cad --hold
+	# a write from memory that nobody ever fills: the kernel has the file locked meanwhile
+	cat >"$BATS_TEST_TMPDIR/stuck.py" <<-'P'
+	import _posixshmem, ctypes, fcntl, mmap, os, struct, threading, time
+	libc = ctypes.CDLL(None, use_errno=True)
+	fd = _posixshmem.shm_open("/m-stuck", os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+	os.ftruncate(fd, 8192)
+	page = mmap.mmap(-1, 4096)
+	at = ctypes.addressof(ctypes.c_char.from_buffer(page))
+	uffd = libc.syscall(323, os.O_CLOEXEC)
+	assert uffd >= 0, "userfaultfd"
+	fcntl.ioctl(uffd, 0xc018aa3f, bytearray(struct.pack("QQQ", 0xaa, 0, 0)))
+	fcntl.ioctl(uffd, 0xc020aa00, bytearray(struct.pack("QQQQ", at, 4096, 1, 0)))
+	stuck = threading.Thread(target=libc.syscall,
+	                         args=(1, fd, ctypes.c_void_p(at), ctypes.c_long(4096)), daemon=True)
+	stuck.start()
+	time.sleep(0.3)
+	print(os.getpid(), "stuck" if stuck.is_alive() else "not stuck", flush=True)
+	time.sleep(40)
+	P
+	as maker python3 "$BATS_TEST_TMPDIR/stuck.py" >"$BATS_TEST_TMPDIR/a" 2>&1 &
+	local p q r
+	wait_for 10 grep ' stuck$' "$BATS_TEST_TMPDIR/a"
+	p=$(cut -d ' ' -f 1 "$BATS_TEST_TMPDIR/a")
+	# who sizes it waits for the writer, and the daemon does not
+	as peer shmtool open /m-stuck rw , truncate 4096 >/dev/null 2>&1 &
+	q=$!
+	as peer shmtool open /m-stuck rwt >/dev/null 2>&1 &
+	r=$!
+	sleep 1
+	run as peer timeout 8 shmtool open /m-beside rwcx , truncate 100 , unlink /m-beside , unlink /m-stuck
+	kill -KILL "$p"
+	wait "$q" || true
+	wait "$r" || true
+	echo "$output"
+	[ "$status" -eq 0 ]
+}
+
+@test "restart: the monitor dies at each step of a QEMU's coming and going, and serves the next" {
+	requires root
+	requires strace
+	start_holder sivshmem-cad --hold
+	local path=$D/run/vm/v/control.sock refused call n was pid snare
+	refused=$(audit "$D" '.event == "taken-over" and .result == "refused"' | wc -l)
+	laid() { grep -q "TracerPid:.*[1-9]" "/proc/$1/status"; }
+	for call in accept4:1 unlink:1 sendmsg:1 sendmsg:4 fallocate:1 bind:1; do
+		n=${call#*:}
+		call=${call%:*}
+		was=$(starts)
+		pid=$(monitor)
+		strace -qq -p "$pid" -e trace="$call" --inject="$call:signal=KILL:when=$n" \
+			-o /dev/null 2>"$BATS_TEST_TMPDIR/strace" 3>&- &
+		snare=$!
+		wait_for 10 laid "$pid"
+		timeout 10 "$TOP/tests/attack/qemu.py" greet "$path" >/dev/null 2>&1 3>&- || true
+		wait_for 10 eval '[ "$(starts)" -gt '"$was"' ]'
+		wait "$snare" 2>/dev/null || true
+		wait_for 10 test -S "$path"
+		wait_for 10 eval 'timeout 10 "$TOP/tests/attack/qemu.py" greet "$path" | grep -q memory'
+	done
+	[ "$(audit "$D" '.event == "taken-over" and .result == "refused"' | wc -l)" -eq "$refused" ]
 }
 
 @test "restart: the local worker dies at each message of an open, and each open is made" {

@@ -137,5 +137,30 @@ outage_over() {
 @test "restart: a new QEMU takes the dead one's place" {
 	vm_boot a
 	run_x a open /m-n rwcx , truncate 100 , unlink /m-n
+}
+
+@test "restart: a monitor that dies while a VM goes down costs no other VM anything" {
+	requires root
+	requires strace
+	bg gone a open /m-gone rwcx , truncate 100 , map rw , write 0 here , unlink /m-gone , \
+		say there , sleep 90
+	bg stays b open /m-stays rwcx , truncate 4096 , map rw , write 0 kept , wait 8 go 90 , read 0 4
+	wait_for 20 said gone there
+	wait_for 20 b open /m-stays rw , stat
+	local stays=$! refused was
+	refused=$(audit "$W" '.event == "taken-over" and .result == "refused"' | wc -l)
+	was=$(starts)
+	# its objects have gone, and its socket is not there yet
+	strace -qq -p "$(monitor)" -e trace=bind --inject=bind:signal=KILL:when=1 -o /dev/null \
+		2>"$BATS_TEST_TMPDIR/strace" 3>&- &
+	wait_for 10 grep -q "TracerPid:.*[1-9]" "/proc/$(monitor)/status"
+	kill -9 "$(cat "$W/a.pid")"
+	wait_for 20 eval '[ "$(starts)" -gt '"$was"' ]'
+	[ "$(audit "$W" '.event == "taken-over" and .result == "refused"' | wc -l)" -eq "$refused" ]
+	run_x b open /m-stays rw , map rw , write 8 go , unlink /m-stays
+	wait "$stays"
+	said stays 'read kept'
+	vm_boot a
+	run_x a open /m-n rwcx , truncate 100 , unlink /m-n
 	no_splats b
 }

@@ -139,7 +139,7 @@ P
 	local d
 	d=$(devices a control)
 	[ "$(wc -w <<<"$d")" -eq 1 ]
-	a open /m-c rwcx , truncate 4096 , map rw , write 0 here , sleep 5 , fault r 0 \
+	a open /m-c rwcx , truncate 4096 , map rw , write 0 here , waitfault 0 30 \
 		>"$BATS_TEST_TMPDIR/out" 3>&- &
 	run_x b waitopen /m-c rw 20 , map rw , wait 0 here 20
 	run_x in_vm a sh -c "echo 1 >/sys/bus/pci/devices/$d/remove"
@@ -153,7 +153,7 @@ P
 
 @test "hold: root takes a link device away: it goes when nobody reaches its pages" {
 	local d
-	b open /big-l rwcx , truncate 4194304 , map rw 4096 , write 0 page , sleep 6 , fault r 0 \
+	b open /big-l rwcx , truncate 4194304 , map rw 4096 , write 0 page , waitfault 0 40 \
 		>"$BATS_TEST_TMPDIR/live" 3>&- &
 	local live=$!
 	run_x a waitopen /big-l rw 20 , map rw , wait 0 page 20

@@ -255,6 +255,14 @@ int sivshmem_open_result(struct sivshmem_session *s, const char *channel,
 	fd = open_object(s, &r, result);
 	if (fd < 0)
 		return fd;
+	/* as with sivshmem_resize(): the host has said that we may */
+	if (s->info.local && (oflag & O_TRUNC) && syscall(SYS_ftruncate, fd, (off_t)0)) {
+		rc = -errno;
+		close(fd);
+		release(s, result->grant);
+		return sivshmem_error_set(&s->err, rc, "object '%.64s': cannot empty it: %s",
+					  r.object, strerror(-rc));
+	}
 	if (s->info.local) {
 		entry.grant = result->grant;
 		entry.rights = r.rights;
@@ -377,7 +385,7 @@ int sivshmem_resize(struct sivshmem_session *s, int fd, uint64_t size,
 {
 	struct sivshmem_local *e;
 	struct stat st;
-	long rc;
+	int rc;
 
 	s->err.text[0] = '\0';
 	if (fstat(fd, &st))
@@ -385,17 +393,18 @@ int sivshmem_resize(struct sivshmem_session *s, int fd, uint64_t size,
 	if (size > INT64_MAX)
 		return -EFBIG;
 	e = sivshmem_local_find(s, &st);
+	if (!e && s->info.local)
+		return -EBADF;
 	if (e && (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDWR)
 		return -EBADF;
-	if (e)
-		return resize_local(s, e, size, grow_only);
-	if (s->info.local)
-		return -EBADF;
+	rc = e ? resize_local(s, e, size, grow_only) : 0;
+	if (rc || (grow_only && (uint64_t)st.st_size >= size && e))
+		return rc;
 	/* by syscall: the shim, which holds this code too, wraps the functions */
 	if (grow_only)
-		rc = syscall(SYS_fallocate, fd, 0, (off_t)0, (off_t)size);
+		rc = (int)syscall(SYS_fallocate, fd, 0, (off_t)0, (off_t)size);
 	else
-		rc = syscall(SYS_ftruncate, fd, (off_t)size);
+		rc = (int)syscall(SYS_ftruncate, fd, (off_t)size);
 	return rc ? -errno : 0;
 }
 

@@ -21,7 +21,7 @@ static const char text[] =
 	"  { name = \"b\"; } );\n"
 	"services = (\n"
 	"  { name = \"one\"; vm = \"a\"; limits = { objects = 2; bytes = \"12K\"; sessions = 2; handshakes = 5; }; },\n"
-	"  { name = \"two\"; vm = \"a\"; }, { name = \"far\"; vm = \"b\"; limits = { log = 2; }; } );\n"
+	"  { name = \"two\"; vm = \"a\"; uid = 7; }, { name = \"far\"; vm = \"b\"; limits = { log = 2; }; } );\n"
 	"channels = ( { name = \"c\"; quota = \"1M\"; members = (\n"
 	"    { service = \"one\"; rights = \"rw,create\"; },\n"
 	"    { service = \"two\"; rights = \"rw,create\"; },\n"
@@ -185,6 +185,18 @@ static void handshakes_of_a_vm(void)
 	session_destroy(far);
 }
 
+/* A user may be as many as he has subordinate uids; whom the policy names he is not. */
+static void who_is_not_named_is_one(void)
+{
+	struct session *two = session("two"), *far = session("far");
+
+	CHECK(limits_payer(two->domain, 7) == 7);
+	CHECK(limits_payer(two->domain, 8) == SIVP_ANY_ID && limits_payer(far->domain, 7) == SIVP_ANY_ID);
+	CHECK(two->who.payer == SIVP_ANY_ID);
+	session_destroy(two);
+	session_destroy(far);
+}
+
 static int lines(const char *with)
 {
 	char line[4096];
@@ -281,6 +293,7 @@ int main(void)
 	RUN(objects_by_size);
 	RUN(sessions_of_a_service);
 	RUN(handshakes_of_a_vm);
+	RUN(who_is_not_named_is_one);
 	RUN(refusals_are_counted);
 	RUN(nothing_is_granted_unsaid);
 	unlink(log_path);
