@@ -87,7 +87,7 @@ flock un done' ]
 
 @test "locks: what is given back late ends no lock that was taken since" {
 	local workers
-	hold one la /m-o flock ex print mine await /m-o-go sleep 2 aside un sleep 2 flock ex \
+	hold one la /m-o flock ex print mine await /m-o-go sleep 2 aside un sleep 4 flock ex \
 		print again hold
 	wait_for 20 said one mine
 	workers=$(status | jq '.vms[].worker_pid')

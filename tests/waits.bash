@@ -32,15 +32,21 @@ wait_woken() {
 wait_few() {
 	run_x w a maker few create 4096
 	local i
+	woken() { [ "$(cat "$W"/w[123] | grep -c 'wait 0')" = "$1" ]; }
 	for i in 1 2 3; do
-		start "w$i" b peer few open wait 0 0 3000
+		start "w$i" b peer few open wait 0 0 60000
 		wait_for 20 said "w$i" mapped
 	done
 	sleep 1
-	run_x w a maker few open wake 0 1 sleep 500 wake 0 1
-	for i in 1 2 3; do heard "w$i"; done >"$W/few"
-	[ "$(grep -c 'wait 0' "$W/few")" = 2 ]
-	[ "$(grep -c 'wait ETIMEDOUT' "$W/few")" = 1 ]
+	run_x w a maker few open wake 0 1
+	wait_for 10 woken 1
+	run_x w a maker few open wake 0 1
+	wait_for 10 woken 2
+	sleep 1
+	woken 2
+	run_x w a maker few open wake 0 1
+	has 'wake 1'
+	wait_for 10 woken 3
 	for i in 1 2 3; do
 		start "w$i" b peer few open wait 0 0 20000
 		wait_for 20 said "w$i" mapped
