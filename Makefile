@@ -157,7 +157,7 @@ demo-local:
 check:
 	@tests/deps.sh build kmod vm programs test fuzz prove lint
 	@$(MAKE) --no-print-directory all kmod unit tools fuzz-targets sanitize
-	@BUILD=$(abspath $(BUILD)) KERNELS="$(KERNELS)" tests/run.sh unit local vm beside sanitize lint fuzz
+	@BUILD=$(abspath $(BUILD)) KERNELS="$(KERNELS)" tests/run.sh unit vm beside local sanitize lint fuzz
 check-local:
 	@tests/deps.sh build programs test fuzz prove
 	@$(MAKE) --no-print-directory all unit tools fuzz-targets sanitize

@@ -82,7 +82,7 @@ goes_on() { # SIGNAL
 	local p=$!
 	run_x b waitopen /m-x rw 10 , map rw 4096 , wait 0 one 10
 	next_monitor "$1"
-	[ "$took" -lt 1000 ]
+	[ "$took" -lt $((1000 * PATIENCE)) ]
 	run_x b open /m-x rw , stat , map rw 4096 , read 0 3 , write 0 two , write 8 k
 	has "size 5000 regular"
 	has "read one"
@@ -303,7 +303,7 @@ under_systemd() { # OPTION...
 			snare host "$call" "$n"
 			began=$(date +%s%3N)
 			run_x b open "/m-$call$n" rwc , truncate 4096 , map rw , write 0 x , unlink "/m-$call$n"
-			[ $(($(date +%s%3N) - began)) -lt 1500 ]
+			[ $(($(date +%s%3N) - began)) -lt $((1500 * PATIENCE)) ]
 			snared host || break
 			caught=$((caught + 1))
 		done

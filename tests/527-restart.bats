@@ -150,8 +150,8 @@ outage_over() {
 	local stays=$! refused was
 	refused=$(audit "$W" '.event == "taken-over" and .result == "refused"' | wc -l)
 	was=$(starts)
-	# its objects have gone, and its socket is not there yet
-	strace -qq -p "$(monitor)" -e trace=bind --inject=bind:signal=KILL:when=1 -o /dev/null \
+	# its objects go, what they were is wiped, and its socket is not there yet
+	strace -qq -p "$(monitor)" -e trace=fallocate --inject=fallocate:signal=KILL:when=1 -o /dev/null \
 		2>"$BATS_TEST_TMPDIR/strace" 3>&- &
 	wait_for 10 grep -q "TracerPid:.*[1-9]" "/proc/$(monitor)/status"
 	kill -9 "$(cat "$W/a.pid")"

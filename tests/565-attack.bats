@@ -33,14 +33,14 @@ native() {
 	run_x a open /m-n1 rwcx , truncate 65536 , map rw , write 0 secret , write 8192 secret
 	run_x a open /m-own rwcx , truncate 4096 , map rw , write 0 mine
 	run_x a open /m-n2 rwcx , truncate 1048576 , map rw , write 0 secret , write 65536 secret
-	run_x as b reader "$F/reach" /m-own 0x4000000
+	run_x as b reader "$F/reach" /m-own 0x1000000
 	has "reached 0, secrets 0"
-	run_x mighty b reader "$F/reach" /m-own 0x1000000
+	run_x mighty b reader "$F/reach" /m-own 0x400000
 	has "reached 0, secrets 0"
 	# one of entries of 2 MiB, and a neighbour behind it
 	run_x a open /big-own rwcx , truncate 2101248 , map rw , write 0 mine
 	run_x a open /big-n rwcx , truncate 4194304 , map rw , write 0 secret , write 2097152 secret
-	run_x as b peer "$F/reach" /big-own 0x1000000
+	run_x as b peer "$F/reach" /big-own 0x800000
 	has "reached 0, secrets 0"
 	run_x a unlink /m-n1 , unlink /m-n2 , unlink /m-own , unlink /big-own , unlink /big-n
 }

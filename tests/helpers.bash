@@ -8,6 +8,9 @@ PATH=$BUILD:$BUILD/tools:$PATH
 # of a build with SANITIZE=1 the runtime comes first
 SHIM=${SIVSHMEM_SANITIZED:+$(gcc -print-file-name=libasan.so):}$BUILD/libsivshmem-shim.so
 
+# how many times as long as alone things may take here
+: "${PATIENCE:=1}"
+
 # run_x [RC] COMMAND...: run under a bound, say what ran and what it printed,
 # and demand the exit status (0 if not given).
 run_x() {
@@ -18,7 +21,7 @@ run_x() {
 	if [ "$(type -t "$1")" = function ]; then
 		run "$@"
 	else
-		run timeout -k 5 "${RUN_TIMEOUT:-60}" "$@"
+		run timeout -k 5 "${RUN_TIMEOUT:-$((60 * PATIENCE))}" "$@"
 	fi
 	printf '$ %s\n%s\n-> %s (want %s)\n' "$*" "$output" "$status" "$want"
 	[ "$status" -eq "$want" ]
@@ -49,7 +52,7 @@ requires() {
 
 # wait_for SECONDS COMMAND...: until the command succeeds.
 wait_for() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * PATIENCE))
 	shift
 	until "$@"; do
 		[ "$SECONDS" -lt "$end" ] || { echo "waited in vain for: $*"; return 1; }

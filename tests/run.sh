@@ -71,6 +71,8 @@ run_sanitize() {
 	done
 	for f in "$SIVSHMEM_FINDINGS"/cad.*; do
 		[ -e "$f" ] || continue
+		# it ended of itself while a test had it traced, to kill it
+		! grep -q 'LeakSanitizer does not work under ptrace' "$f" || continue
 		echo "not ok - sanitize: a daemon ended with this"
 		grep -E -A20 'Sanitizer|runtime error' "$f" | head -n 60 | sed 's/^/# /'
 		rc=1
