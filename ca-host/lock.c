@@ -199,6 +199,7 @@ int lock_set(struct grant *grant, const struct sivring_lock *wanted,
 {
 	const struct lock *other = NULL;
 	struct lock *fresh, *spare;
+	uint32_t more;
 
 	if (wanted->type != SIVRING_LOCK_NONE)
 		other = find_in_way(grant, wanted);
@@ -218,9 +219,9 @@ int lock_set(struct grant *grant, const struct sivring_lock *wanted,
 	if (wanted->type == SIVRING_LOCK_WRITE && (wanted->flags & SIVRING_LOCK_RECORD) &&
 	    !(grant->rights & SIVSHMEM_RIGHT_WRITE))
 		return EBADF;
-	/* an unlock in the middle of a range makes two of it */
-	if ((wanted->type != SIVRING_LOCK_NONE || splits(grant, wanted)) &&
-	    count(grant) >= LOCKS_MAX)
+	/* in the middle of a range it makes two of it */
+	more = (wanted->type != SIVRING_LOCK_NONE) + splits(grant, wanted);
+	if (more && count(grant) + more > LOCKS_MAX)
 		return ENOLCK;
 	fresh = calloc(1, sizeof(*fresh));
 	spare = calloc(1, sizeof(*spare));

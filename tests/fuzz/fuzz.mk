@@ -13,9 +13,10 @@ fuzz_cflags = -std=gnu17 -D_GNU_SOURCE -MMD -MP -O2 -g -fno-omit-frame-pointer \
 	$(if $(CI),-Werror) -fsanitize=fuzzer-no-link $(fuzz_san) \
 	-DSIVSHMEM_VERSION='"$(VERSION)"' -DSIVSHMEM_LIBDIR='"$(LIBDIR)"'
 fuzz_obj = $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(lib_src) \
-	$(filter-out ca-host/cad.c,$(cad_src)) tests/fuzz/crypto/remember.c)
+	$(filter-out ca-host/cad.c,$(cad_src)) tests/fuzz/wrap/remember.c tests/fuzz/wrap/clock.c)
 comma := ,
-fuzz_remember := $(addprefix -Wl$(comma)--wrap=crypto_,sign_detached sign_verify_detached scalarmult)
+fuzz_wrap := $(addprefix -Wl$(comma)--wrap=,crypto_sign_detached crypto_sign_verify_detached \
+	crypto_scalarmult sivshmem_now_ms sivshmem_sleep_ms)
 fuzz_shim := $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(shim_src))
 
 .PHONY: fuzz fuzz-targets
@@ -42,7 +43,7 @@ fuzz_libs_route = $(BUILD)/fuzz/shim.a
 $(filter-out $(BUILD)/fuzz/kmod_%,$(fuzz_bin)): $(BUILD)/fuzz/%: tests/fuzz/%.c $(BUILD)/fuzz/user.a
 	$(call say,FUZZ,$@)
 	$(Q)$(CLANG) $(fuzz_cflags) $(fuzz_warn) -Iinclude -fsanitize=fuzzer \
-		$(fuzz_remember) $(fuzz_ldflags_$*) -o $@ $< $(fuzz_libs_$*) $(BUILD)/fuzz/user.a \
+		$(fuzz_wrap) $(fuzz_ldflags_$*) -o $@ $< $(fuzz_libs_$*) $(BUILD)/fuzz/user.a \
 		-lsodium -lbsd -lconfig -lseccomp -ljansson -ldl -pthread
 
 # the monitor has its turn when the worker waits for it
