@@ -116,7 +116,7 @@ SIVSHMEM_API int sivshmem_unlink(struct sivshmem_session *session,
  * Set the size, in bytes, of the object behind fd, which sivshmem_open() of
  * this session returned (or a duplicate of it). grow_only: never shrink it.
  * In a VM this is ftruncate(2), or fallocate(2) if grow_only, with the errors of
- * sivshmem(4), without a text, and whatever session fd is of: -EINVAL not open
+ * sivshmem(4), whatever session fd is of: -EINVAL not open
  * for writing (-EBADF if grow_only), or size 0 if grow_only; -EKEYREVOKED;
  * -EHOSTDOWN after 5 s. In local mode ftruncate(2) is not enough, since
  * quota and rights are the daemon's to apply; -EBADF: fd is not of this session,

@@ -380,14 +380,12 @@ static int resize_local(struct sivshmem_session *s, struct sivshmem_local *e,
 	return result.error ? host_error(s, &r, (int)result.error) : 0;
 }
 
-int sivshmem_resize(struct sivshmem_session *s, int fd, uint64_t size,
-		    int grow_only)
+static int set_size(struct sivshmem_session *s, int fd, uint64_t size, int grow_only)
 {
 	struct sivshmem_local *e;
 	struct stat st;
 	int rc;
 
-	s->err.text[0] = '\0';
 	if (fstat(fd, &st))
 		return -errno;
 	if (size > INT64_MAX)
@@ -406,6 +404,19 @@ int sivshmem_resize(struct sivshmem_session *s, int fd, uint64_t size,
 	else
 		rc = (int)syscall(SYS_ftruncate, fd, (off_t)size);
 	return rc ? -errno : 0;
+}
+
+int sivshmem_resize(struct sivshmem_session *s, int fd, uint64_t size,
+		    int grow_only)
+{
+	int rc;
+
+	s->err.text[0] = '\0';
+	rc = set_size(s, fd, size, grow_only);
+	if (rc && !s->err.text[0])
+		sivshmem_error_set(&s->err, rc, "descriptor %d: cannot make it %" PRIu64 " bytes: %s",
+				   fd, size, strerror(-rc));
+	return rc;
 }
 
 int sivshmem_is_local(const struct sivshmem_session *s, int fd)
