@@ -6,6 +6,7 @@
 int kernel_mutexes, kernel_spinning, kernel_fail;
 struct user_namespace init_user_ns;
 unsigned long jiffies = 1000;
+u64 kernel_steal;
 struct module kernel_module;
 struct pci_driver *kernel_driver;
 struct pci_dev kernel_devices[KERNEL_DEVICES];
@@ -81,6 +82,14 @@ void kmem_cache_free(struct kmem_cache *c, void *p)
 }
 
 /* --- time and work --- */
+
+u64 ktime_get_ns(void)
+{
+	static u64 stolen;
+
+	stolen += kernel_steal;
+	return jiffies * TICK_NSEC + stolen;
+}
 
 static LIST_HEAD(works);
 static struct workqueue_struct system_queue;
@@ -447,6 +456,9 @@ void free_irq(unsigned int irq, void *arg)
 
 	KERNEL_BUG_ON(!d->handler || d->handler_data != arg);
 	d->handler = NULL;
+	/* it waits for its handlers, and others run */
+	jiffies++;
+	kernel_run_works();
 }
 
 void disable_irq_nosync(unsigned int irq)
@@ -454,9 +466,15 @@ void disable_irq_nosync(unsigned int irq)
 	device_of_irq(irq)->disabled++;
 }
 
+void disable_irq(unsigned int irq)
+{
+	might_sleep();
+	disable_irq_nosync(irq);
+}
+
 void enable_irq(unsigned int irq)
 {
-	KERNEL_BUG_ON(device_of_irq(irq)->disabled-- <= 0);
+	KERNEL_BUG_ON(!device_of_irq(irq)->handler || device_of_irq(irq)->disabled-- <= 0);
 }
 
 void kernel_interrupt(unsigned int irq)

@@ -267,7 +267,9 @@ void *memdup_user(const void *from, size_t n);
 #define HZ			250
 extern unsigned long jiffies;
 #define TICK_NSEC		(1000000000ull / HZ)
-#define ktime_get_ns()		(jiffies * TICK_NSEC)
+#define NSEC_PER_MSEC		1000000ull
+extern u64 kernel_steal;		/* ns that each look at the clock takes */
+u64 ktime_get_ns(void);
 #define nsecs_to_jiffies(n)	((n) / TICK_NSEC)
 #define time_after(a, b)	((long)((b) - (a)) < 0)
 typedef struct { int unused; } wait_queue_head_t;
