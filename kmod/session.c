@@ -56,16 +56,21 @@ struct siv_session *siv_session_find(u64 id)
 	return NULL;
 }
 
-/* Who pays: of a user namespace he who made it, whoever he is in there. */
+/*
+ * Who pays: of a user namespace he who made it, whoever he is in there. Those that
+ * root makes are containers, each of which pays as the user whom it has for root.
+ */
 kuid_t siv_payer(void)
 {
-	const struct user_namespace *ns = current_user_ns();
+	struct user_namespace *ns = current_user_ns();
+	kuid_t own;
 
 	if (ns == &init_user_ns)
 		return current_euid();
 	while (ns->parent != &init_user_ns)
 		ns = ns->parent;
-	return ns->owner;
+	own = make_kuid(ns, 0);
+	return uid_eq(ns->owner, GLOBAL_ROOT_UID) && uid_valid(own) ? own : ns->owner;
 }
 
 static void stamp(struct sivring_session *who)

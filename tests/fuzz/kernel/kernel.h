@@ -330,7 +330,7 @@ struct task_struct {
 	bool signalled, admin;
 };
 extern struct task_struct *current;
-struct user_namespace { const struct user_namespace *parent; kuid_t owner; };
+struct user_namespace { struct user_namespace *parent; kuid_t owner; };
 extern struct user_namespace init_user_ns;
 #define current_user_ns()	(&init_user_ns)
 #define TASK_RUNNING		0
@@ -347,7 +347,10 @@ void schedule(void);
 #define current_egid()		current_uid()
 #define from_kuid(ns, u)	((void)(ns), (u).val)
 #define from_kgid(ns, u)	((void)(ns), (u).val)
+#define make_kuid(ns, u)	((void)(ns), (kuid_t){ u })
 #define uid_eq(a, b)		((a).val == (b).val)
+#define uid_valid(u)		((u).val != U32_MAX)
+#define GLOBAL_ROOT_UID		((kuid_t){ 0 })
 #define task_tgid(t)		((t)->tgid)
 #define task_tgid_nr(t)		((void)(t), 7)
 #define get_task_comm(to, t)	((void)(t), strcpy(to, "fuzz"))
