@@ -158,6 +158,7 @@ void siv_control_unbind(struct pci_dev *pdev);
 void siv_control_interrupt(void);
 bool siv_control_up(void);
 int siv_control_wait_up(void);				/* 0, -EHOSTDOWN, -EINTR */
+void siv_control_link_came(void);
 void siv_control_vm(char vm[SIVSHMEM_VM_LEN]);
 /* Send one frame; may sleep up to SIV_TIMEOUT when the ring is full. */
 int siv_control_send(u16 type, u16 flags, u64 session, const void *payload,

@@ -178,6 +178,9 @@ P
 	said 'pipe page'
 	wait "$live" || true
 	grep 'fault SIGBUS' "$BATS_TEST_TMPDIR/live"
+	# it may not come back: a session is not held up by that
+	run_x in_vm b timeout 3 "$F/rogue" /dev/sivshmem stall 1 0
+	has "stall: 1 half"
 	run_x in_vm b sh -c 'echo 1 >/sys/bus/pci/rescan'
 	run_x b open /big-l rw , map rw 4096 , read 0 4 , unlink /big-l
 	has "read page"
