@@ -261,22 +261,20 @@ static void resend_calls(void)
 
 static int take_done(const struct sivring_frame *frame)
 {
-	const struct sivring_done *done = (const void *)ctl.payload;
-	int error;
+	struct sivring_done *done = (void *)ctl.payload;
+	int err = 0;
 
 	if (frame->length < sizeof(*done))
 		return -EBADMSG;
-	error = done->error;
-	if (error < 0 || error >= ERESTARTSYS)	/* above are the kernel's own */
+	if (done->error < 0 || done->error >= ERESTARTSYS)	/* above are the kernel's own */
 		return -EBADMSG;
-	if (done->object.object) {
-		int err = siv_object_apply(&done->object,
-					   (const void *)(done + 1),
-					   frame->length - sizeof(*done));
-
-		if (err)
-			return err;
-	}
+	if (done->object.object)
+		err = siv_object_apply(&done->object, (const void *)(done + 1),
+				       frame->length - sizeof(*done), false);
+	if (err == -EBADMSG)
+		return err;
+	if (err)
+		done->error = -err;
 	finish_call(frame->sequence, done);
 	return 0;
 }
@@ -323,7 +321,7 @@ static int take_frame(const struct sivring_frame *frame)
 		if (frame->length < sizeof(*object))
 			return -EBADMSG;
 		return siv_object_apply(object, (const void *)(object + 1),
-					frame->length - sizeof(*object));
+					frame->length - sizeof(*object), true);
 	case SIVRING_REVOKE:
 		if (frame->length != sizeof(*release))
 			return -EBADMSG;

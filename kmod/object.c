@@ -144,7 +144,7 @@ bool siv_object_fits(const struct sivring_object *m, u32 room)
 }
 
 int siv_object_apply(const struct sivring_object *m,
-		     const struct sivring_extent *extents, u32 room)
+		     const struct sivring_extent *extents, u32 room, bool unasked)
 {
 	struct siv_object *o;
 	int err = 0;
@@ -155,10 +155,12 @@ int siv_object_apply(const struct sivring_object *m,
 	o = object_find(m->object);
 	if (o) {			/* else let go of in the meantime */
 		err = object_apply_locked(o, m, extents);
-		WRITE_ONCE(o->told, o->told + 1);
+		WRITE_ONCE(o->told, o->told + unasked);
 	}
 	mutex_unlock(&siv_lock);
-	wake_up_all(&siv_object_told);
+	/* an answer is for who asked: it says nothing of locks */
+	if (unasked)
+		wake_up_all(&siv_object_told);
 	return err;
 }
 

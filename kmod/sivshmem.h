@@ -224,7 +224,7 @@ struct siv_object *siv_object_get(const struct sivring_grant *g,
 bool siv_object_close(struct siv_object *o);
 bool siv_objects_close_all(void);			/* the same for each */
 int siv_object_apply(const struct sivring_object *o,
-		     const struct sivring_extent *extents, u32 room);
+		     const struct sivring_extent *extents, u32 room, bool unasked);
 void siv_object_evict(struct inode *inode);
 void siv_objects_drop_link(struct siv_link *link);	/* waits for the above */
 
