@@ -490,10 +490,13 @@ void siv_control_unbind(struct pci_dev *pdev)
 	}
 	mutex_lock(&ctl.tx);
 	ctl.broken = ctl.suspect = false;
-	ctl.page = NULL;
 	ctl.epoch = 0;
 	mutex_unlock(&ctl.tx);
 	destroy_workqueue(ctl.queue);
 	kvfree(ctl.payload);
 	siv_outbox_forget();
+	/* last: the next device may be bound from here on, and have all of it anew */
+	mutex_lock(&ctl.tx);
+	ctl.page = NULL;
+	mutex_unlock(&ctl.tx);
 }
