@@ -147,6 +147,7 @@ static void fill(struct siv_grant *g, const struct sivring_grant *m,
 	g->session = s;
 	g->object = o;
 	g->revoked = s->ended;
+	g->beginning = siv_outbox_beginning();
 	memcpy(g->channel, m->channel, sizeof(g->channel));
 	memcpy(g->name, m->name, sizeof(g->name));
 }

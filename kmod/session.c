@@ -320,13 +320,10 @@ void siv_session_end(struct siv_session *s, int error, bool revoke)
 void siv_sessions_forget_all(void)
 {
 	struct siv_session *s;
-	struct siv_grant *g;
 
 	mutex_lock(&siv_lock);
 	list_for_each_entry(s, &siv_sessions, node)
 		siv_session_end(s, -ECONNRESET, true);
-	list_for_each_entry(g, &siv_grants, node)
-		g->stale = true;
 	mutex_unlock(&siv_lock);
 }
 

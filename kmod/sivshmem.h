@@ -93,7 +93,7 @@ struct siv_grant {
 	u64 id;
 	u32 rights;
 	bool revoked;
-	bool stale;			/* the host has forgotten it; under siv_lock */
+	u32 beginning;			/* of the host that gave it */
 	bool claimed;			/* under siv_lock */
 	struct siv_session *session;
 	struct siv_object *object;
@@ -191,7 +191,7 @@ struct siv_session *siv_session_find(u64 id);		/* siv_lock held */
 void siv_session_deliver(u64 id, const void *message, u32 length);
 void siv_session_end(struct siv_session *s, int error, bool revoke);
 void siv_sessions_reset(void);				/* a new epoch */
-void siv_sessions_forget_all(void);			/* every grant is dead and stale */
+void siv_sessions_forget_all(void);			/* every grant is dead */
 int siv_session_announce(struct siv_session *s, u16 flags);
 
 /* channel.c: the pseudo filesystem */
