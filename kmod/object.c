@@ -133,7 +133,7 @@ static int object_apply_locked(struct siv_object *o, const struct sivring_object
 	new = i_size_read(&o->inode);
 	up_write(&o->sem);
 	if (new < old)
-		unmap_mapping_range(o->inode.i_mapping, round_up(new, PAGE_SIZE), 0, 1);
+		siv_unmap(o, round_up(new, PAGE_SIZE));
 	return err;
 }
 
@@ -245,7 +245,8 @@ bool siv_object_close(struct siv_object *o)
 	if (list_empty(&o->node))
 		return true;
 	down_write(&o->sem);
-	idle = pages_idle(o->pfns, o->count);
+	/* what an entry of 2 MiB maps is not counted */
+	idle = !o->unmapping && pages_idle(o->pfns, o->count);
 	if (idle) {
 		disown_pages(o->pfns, 0, o->count);
 		o->count = 0;
@@ -303,6 +304,7 @@ void siv_objects_drop_link(struct siv_link *link)
 		if (g->object->link == link)
 			siv_grant_revoke(g);
 	mutex_unlock(&siv_lock);
+	siv_unmap_wait_all();
 	if (link_closed(link))
 		return;
 	dev_warn(&link->pdev->dev, "a process has pinned pages of the link; waiting for its end\n");

@@ -325,6 +325,7 @@ void siv_sessions_forget_all(void)
 	list_for_each_entry(s, &siv_sessions, node)
 		siv_session_end(s, -ECONNRESET, true);
 	mutex_unlock(&siv_lock);
+	siv_unmap_wait_all();
 }
 
 static struct siv_session *next_again(void)
@@ -485,6 +486,7 @@ static long session_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 		mutex_lock(&siv_lock);
 		siv_session_end(s, -EKEYREVOKED, true);
 		mutex_unlock(&siv_lock);
+		siv_grants_wait(s);
 		return 0;
 	}
 	return -ENOTTY;

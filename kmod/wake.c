@@ -454,7 +454,7 @@ int siv_wake_sleep(struct siv_wake *k, struct siv_sleeper *s,
 	return dequeue(k, bucket, s) ? s->error : error;
 }
 
-/* siv_lock held */
+/* An object of the link is in use. */
 void siv_wake_revoked(struct siv_wake *k)
 {
 	struct siv_sleeper *s, *next;

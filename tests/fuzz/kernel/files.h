@@ -70,6 +70,7 @@ struct file {
 	const struct file_operations *f_op;
 	unsigned int f_flags, f_mode;
 	void *private_data;
+	bool mapped;			/* a page of it is, and by no count */
 };
 #define FMODE_LSEEK		4u
 #define FMODE_PREAD		8u

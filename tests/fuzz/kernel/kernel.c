@@ -180,6 +180,38 @@ static struct work_struct *next_due(void)
 	return NULL;
 }
 
+static void run_work(struct work_struct *w)
+{
+	struct workqueue_struct *q = w->queue;
+
+	list_del(&w->entry);
+	w->pending = false;
+	q->busy = q != system_wq;
+	w->func(w);
+	q->busy = false;
+	KERNEL_BUG_ON(kernel_mutexes || kernel_spinning);
+}
+
+static struct work_struct *work_of(struct workqueue_struct *q, struct list_head *l)
+{
+	struct work_struct *w;
+
+	list_for_each_entry(w, l, entry)
+		if (w->queue == q)
+			return w;
+	return NULL;
+}
+
+void flush_workqueue(struct workqueue_struct *q)
+{
+	struct work_struct *w;
+
+	might_sleep();
+	KERNEL_BUG_ON(q->busy || kernel_mutexes);
+	while ((w = work_of(q, &due) ?: work_of(q, &works)))
+		run_work(w);
+}
+
 bool kernel_run_works(void)
 {
 	struct work_struct *w, *next;
@@ -193,14 +225,7 @@ bool kernel_run_works(void)
 		}
 	}
 	while ((w = next_due())) {
-		struct workqueue_struct *q = w->queue;
-
-		list_del(&w->entry);
-		w->pending = false;
-		q->busy = q != system_wq;
-		w->func(w);
-		q->busy = false;
-		KERNEL_BUG_ON(kernel_mutexes || kernel_spinning);
+		run_work(w);
 		any = true;
 	}
 	return any;
@@ -427,6 +452,12 @@ void unmap_mapping_range(struct address_space *m, loff_t from, loff_t length, in
 {
 	might_sleep();
 	KERNEL_BUG_ON(!m || from < 0 || length < 0 || even_cows != 1);
+	for (int i = 0; !from && i < KERNEL_FDS; i++) {
+		struct file *file = kernel_files[i];
+
+		if (file && file->f_path.dentry->d_inode->i_mapping == m)
+			file->mapped = false;
+	}
 }
 
 static struct pci_dev *device_of_irq(unsigned int irq)

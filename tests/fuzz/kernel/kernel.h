@@ -265,6 +265,7 @@ void *memdup_user(const void *from, size_t n);
 
 /* --- time, waiting, work --- */
 #define HZ			250
+#define MAX_SCHEDULE_TIMEOUT	HZ
 extern unsigned long jiffies;
 #define TICK_NSEC		(1000000000ull / HZ)
 #define NSEC_PER_MSEC		1000000ull
@@ -307,11 +308,15 @@ struct work_struct {
 struct delayed_work { struct work_struct work; };
 #define DECLARE_WORK(n, f)	struct work_struct n = { .func = (f) }
 #define DECLARE_DELAYED_WORK(n, f) struct delayed_work n = { .work = { .func = (f) } }
+#define INIT_WORK(w, f)		(*(w) = (struct work_struct){ .func = (f) })
 #define INIT_DELAYED_WORK(w, f)	(*(w) = (struct delayed_work){ .work = { .func = (f) } })
 #define WQ_MEM_RECLAIM		0
+#define WQ_UNBOUND		0
 extern struct workqueue_struct *system_wq;
 struct workqueue_struct *alloc_ordered_workqueue(const char *name, unsigned int flags);
+#define alloc_workqueue(name, flags, most) alloc_ordered_workqueue(name, flags)
 void destroy_workqueue(struct workqueue_struct *q);
+void flush_workqueue(struct workqueue_struct *q);
 bool queue_work(struct workqueue_struct *q, struct work_struct *w);
 bool queue_delayed_work(struct workqueue_struct *q, struct delayed_work *w, unsigned long delay);
 bool mod_delayed_work(struct workqueue_struct *q, struct delayed_work *w, unsigned long delay);
