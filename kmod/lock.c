@@ -3,6 +3,7 @@
  * flock(2) and fcntl(2) locks: the host has the list that counts, for all VMs;
  * the kernel's own says what a process must give back when it closes.
  */
+#include <linux/file.h>
 #include <linux/random.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
@@ -239,6 +240,9 @@ static int get_lock(struct file *file, int cmd, struct file_lock *fl)
 		err = locks_lock_file_wait(file, fl);
 	else if (err != -EINTR && err != -EHOSTDOWN)
 		return err;
+	/* siv_lock_revoked() may have been too early for it */
+	if (!err && READ_ONCE(g->revoked))
+		err = -EKEYREVOKED;
 	if (err)
 		not_taken(file, fl);
 	return err;
@@ -259,6 +263,47 @@ static int test_lock(struct file *file, struct file_lock *fl)
 	fl->fl_start = min_t(u64, found.lock_start, OFFSET_MAX);
 	fl->fl_end = min_t(u64, found.lock_end, OFFSET_MAX);
 	return 0;
+}
+
+/* --- what is taken back --- */
+
+static struct file *find_revoked(struct list_head *locks, struct file_lock *found)
+{
+	struct file_lock *fl;
+
+	list_for_each_entry(fl, locks, siv_fl_node) {
+		struct file *file = siv_fl(fl, file);
+
+		if (!READ_ONCE(siv_grant_of(file->f_path.dentry)->revoked) || !siv_file_hold(file))
+			continue;
+		locks_init_lock(found);
+		locks_copy_lock(found, fl);
+		return file;
+	}
+	return NULL;
+}
+
+/*
+ * Whose grant is revoked has lost its locks at the host, which gives them to
+ * others; they must not wait here for him to close his files.
+ */
+void siv_lock_revoked(struct inode *inode)
+{
+	struct file_lock_context *ctx = locks_inode_context(inode);
+	struct file_lock lock;
+	struct file *file;
+	int err = 0;
+
+	while (ctx && !err) {
+		spin_lock(&ctx->flc_lock);
+		file = find_revoked(&ctx->flc_flock, &lock) ?: find_revoked(&ctx->flc_posix, &lock);
+		spin_unlock(&ctx->flc_lock);
+		if (!file)
+			break;
+		siv_fl(&lock, type) = F_UNLCK;
+		err = locks_lock_inode_wait(inode, &lock);
+		fput(file);
+	}
 }
 
 int siv_file_lock(struct file *file, int cmd, struct file_lock *fl)

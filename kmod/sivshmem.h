@@ -278,6 +278,7 @@ extern const struct inode_operations siv_file_iops;
 
 /* lock.c */
 int siv_file_lock(struct file *file, int cmd, struct file_lock *fl);
+void siv_lock_revoked(struct inode *inode);		/* those of revoked grants end */
 void siv_lock_exit(void);
 
 /* fault.c */

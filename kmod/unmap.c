@@ -2,8 +2,8 @@
 /*
  * Taking an object's pages away from those who map them. A process may have so many
  * mappings that it takes minutes: so it is the work of nobody who holds a lock, or
- * whom others wait for. Each object has one of its own, which ends waits of
- * revoked grants first; until it is done the object is in use, see
+ * whom others wait for. Each object has one of its own, which ends waits and locks
+ * of revoked grants first; until it is done the object is in use, see
  * siv_object_close().
  */
 #include <linux/mm.h>
@@ -25,6 +25,7 @@ void siv_unmap_work(struct work_struct *work)
 	mutex_unlock(&siv_lock);
 
 	siv_wake_revoked(o->link->wake);
+	siv_lock_revoked(&o->inode);
 	wake_up_all(&siv_object_told);
 	/* a fault that did not see it yet must be through before the unmapping */
 	down_write(&o->sem);
