@@ -452,6 +452,8 @@ void unmap_mapping_range(struct address_space *m, loff_t from, loff_t length, in
 {
 	might_sleep();
 	KERNEL_BUG_ON(!m || from < 0 || length < 0 || even_cows != 1);
+	/* a process may make it take minutes */
+	KERNEL_BUG_ON(kernel_mutexes);
 	for (int i = 0; !from && i < KERNEL_FDS; i++) {
 		struct file *file = kernel_files[i];
 
