@@ -40,7 +40,7 @@ ca_src := $(wildcard ca-host/ca.c ca-host/bundle.c ca-host/crl.c ca-host/sealed.
 cad_src := $(filter-out ca-host/ca.c ca-host/bundle.c ca-host/signer.c $(wildcard ca-host/cmd_*.c),$(wildcard ca-host/*.c))
 unit_src := $(wildcard tests/unit/*_test.c)
 tool_src := $(wildcard tests/shim/*.c tests/bench/*.c) tests/attack/upgrade.c \
-	$(patsubst %,tests/attack/%.c,hold storm reach garble knead) \
+	$(patsubst %,tests/attack/%.c,hold storm reach garble knead marks) \
 	$(wildcard examples/classics/*.c)
 obj = $(1:%.c=$(BUILD)/obj/%.o)
 unit_bin := $(unit_src:tests/unit/%.c=$(BUILD)/unit/%)

@@ -24,7 +24,9 @@ static struct inode *object_alloc(struct super_block *sb)
 		return NULL;
 	INIT_LIST_HEAD(&o->node);
 	o->grants = 0;
-	o->revoking = false;
+	INIT_WORK(&o->unmap, siv_unmap_work);
+	o->unmap_from = LLONG_MAX;
+	o->unmapping = 0;
 	init_rwsem(&o->sem);
 	o->link = NULL;
 	o->id = o->generation = o->change = 0;

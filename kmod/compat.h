@@ -35,9 +35,21 @@ static inline void siv_vm_flags_clear(struct vm_area_struct *vma, vm_flags_t f)
 #endif
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
 #define siv_fl(lock, field)	((lock)->c.flc_##field)
+#define siv_fl_node		c.flc_list
 #else
 #define siv_fl(lock, field)	((lock)->fl_##field)
+#define siv_fl_node		fl_list
 #endif
+
+/* False: it is being closed. */
+static inline bool siv_file_hold(struct file *file)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	return get_file_active(&file);
+#else
+	return get_file_rcu(file);
+#endif
+}
 
 static inline void siv_fillattr(siv_idmap *idmap, u32 mask, struct inode *inode,
 				struct kstat *stat)

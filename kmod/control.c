@@ -34,7 +34,8 @@ static struct {
 	bool suspect;			/* a writer found g2h broken */
 	bool broken;			/* nothing counts until begin_anew() is done */
 	bool going;			/* the device is, and no WELCOME counts */
-	u32 links;
+	u32 links;			/* as many as there should be */
+	unsigned long patience;		/* jiffies: until then they are waited for */
 	char vm[SIVSHMEM_VM_LEN];
 	u8 *payload;
 	spinlock_t calls_lock;
@@ -42,7 +43,7 @@ static struct {
 	u64 sequence;
 	struct workqueue_struct *queue;
 	struct delayed_work work;
-	wait_queue_head_t changed;	/* up, or room in g2h */
+	wait_queue_head_t changed;	/* up, or a link more */
 } ctl = {
 	.tx = __MUTEX_INITIALIZER(ctl.tx),
 	.calls_lock = __SPIN_LOCK_UNLOCKED(ctl.calls_lock),
@@ -60,18 +61,27 @@ bool siv_control_up(void)
 	return READ_ONCE(ctl.up);
 }
 
-static bool ready(void)
+static bool all_links(void)
 {
-	return READ_ONCE(ctl.up) && siv_link_count() >= READ_ONCE(ctl.links);
+	return siv_link_count() >= READ_ONCE(ctl.links);
 }
 
+/* A link that does not come does not keep the others from being used. */
 int siv_control_wait_up(void)
 {
-	long left = wait_event_killable_timeout(ctl.changed, ready(), SIV_TIMEOUT);
+	long left = wait_event_killable_timeout(ctl.changed, siv_control_up(), SIV_TIMEOUT);
+	long patience = READ_ONCE(ctl.patience) - jiffies;
 
+	if (left > 0 && patience > 0)
+		left = wait_event_killable_timeout(ctl.changed, all_links(), patience);
 	if (left < 0)
 		return -EINTR;
 	return siv_control_up() ? 0 : -EHOSTDOWN;
+}
+
+void siv_control_link_came(void)
+{
+	wake_up_all(&ctl.changed);
 }
 
 void siv_control_vm(char vm[SIVSHMEM_VM_LEN])
@@ -251,22 +261,20 @@ static void resend_calls(void)
 
 static int take_done(const struct sivring_frame *frame)
 {
-	const struct sivring_done *done = (const void *)ctl.payload;
-	int error;
+	struct sivring_done *done = (void *)ctl.payload;
+	int err = 0;
 
 	if (frame->length < sizeof(*done))
 		return -EBADMSG;
-	error = done->error;
-	if (error < 0 || error >= ERESTARTSYS)	/* above are the kernel's own */
+	if (done->error < 0 || done->error >= ERESTARTSYS)	/* above are the kernel's own */
 		return -EBADMSG;
-	if (done->object.object) {
-		int err = siv_object_apply(&done->object,
-					   (const void *)(done + 1),
-					   frame->length - sizeof(*done));
-
-		if (err)
-			return err;
-	}
+	if (done->object.object)
+		err = siv_object_apply(&done->object, (const void *)(done + 1),
+				       frame->length - sizeof(*done), false);
+	if (err == -EBADMSG)
+		return err;
+	if (err)
+		done->error = -err;
 	finish_call(frame->sequence, done);
 	return 0;
 }
@@ -280,7 +288,8 @@ static int take_welcome(const struct sivring_frame *frame)
 		return -EBADMSG;
 	mutex_lock(&ctl.tx);
 	memcpy(ctl.vm, w->vm, sizeof(ctl.vm));
-	ctl.links = w->links;
+	WRITE_ONCE(ctl.links, w->links);
+	WRITE_ONCE(ctl.patience, jiffies + SIV_TIMEOUT);
 	WRITE_ONCE(ctl.up, !ctl.going);
 	mutex_unlock(&ctl.tx);
 	siv_wake_republish();
@@ -312,7 +321,7 @@ static int take_frame(const struct sivring_frame *frame)
 		if (frame->length < sizeof(*object))
 			return -EBADMSG;
 		return siv_object_apply(object, (const void *)(object + 1),
-					frame->length - sizeof(*object));
+					frame->length - sizeof(*object), true);
 	case SIVRING_REVOKE:
 		if (frame->length != sizeof(*release))
 			return -EBADMSG;
@@ -481,10 +490,13 @@ void siv_control_unbind(struct pci_dev *pdev)
 	}
 	mutex_lock(&ctl.tx);
 	ctl.broken = ctl.suspect = false;
-	ctl.page = NULL;
 	ctl.epoch = 0;
 	mutex_unlock(&ctl.tx);
 	destroy_workqueue(ctl.queue);
 	kvfree(ctl.payload);
 	siv_outbox_forget();
+	/* last: the next device may be bound from here on, and have all of it anew */
+	mutex_lock(&ctl.tx);
+	ctl.page = NULL;
+	mutex_unlock(&ctl.tx);
 }

@@ -63,6 +63,12 @@ static vm_fault_t siv_fault(struct vm_fault *vmf)
 	vm_fault_t ret = VM_FAULT_SIGBUS;
 	int tries;
 
+	/*
+	 * userfaultfd(2) has put a mark where no page is yet: nothing can be
+	 * inserted over it, and the access would fault without end.
+	 */
+	if ((vmf->flags & FAULT_FLAG_ORIG_PTE_VALID) && !pte_none(vmf->orig_pte))
+		return VM_FAULT_SIGBUS;
 	/* beyond the end as known here: perhaps another VM has grown it since */
 	for (tries = 0; tries < 2; tries++) {
 		down_read(&o->sem);
@@ -91,8 +97,8 @@ static vm_fault_t huge(struct vm_fault *vmf)
 		return VM_FAULT_FALLBACK;
 	index = linear_page_index(vma, start);
 	down_write(&o->sem);		/* see insert() */
-	if (!pmd_none(*vmf->pmd) && !pmd_devmap(*vmf->pmd))
-		goto out;		/* small pages came meanwhile */
+	if (!pmd_none(*vmf->pmd))
+		goto out;		/* small pages, or a huge one, came meanwhile */
 	if (!present(g, index, PTRS_PER_PMD))
 		goto out;
 	pfn = o->pfns[index];
@@ -101,8 +107,11 @@ static vm_fault_t huge(struct vm_fault *vmf)
 	for (i = 1; i < PTRS_PER_PMD; i++)
 		if (o->pfns[index + i] != pfn + i)
 			goto out;
-	ret = vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(pfn, PFN_DEV | PFN_MAP),
-				 vmf->flags & FAULT_FLAG_WRITE);
+	/*
+	 * It is writable if the mapping is. Were it asked for as a write, the kernel
+	 * would warn of a page table that userfaultfd(2) has put here meanwhile.
+	 */
+	ret = vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(pfn, PFN_DEV | PFN_MAP), false);
 out:
 	up_write(&o->sem);
 	return ret;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Grants: the right of one session to one object, from the host's word to an fd. */
 #include <linux/file.h>
-#include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include "sivshmem.h"
 
@@ -20,42 +20,46 @@ void siv_grant_put(struct siv_grant *grant)
 	kref_put(&grant->ref, grant_free);
 }
 
-/* Others that hold the object fault their pages in again. */
-static void unmap(struct siv_object *o)
-{
-	/* a fault that did not see it yet must be through before the unmapping */
-	down_write(&o->sem);
-	up_write(&o->sem);
-	unmap_mapping_range(o->inode.i_mapping, 0, 0, 1);
-	siv_wake_revoked(o->link->wake);
-	wake_up_all(&siv_object_told);
-}
-
 /* siv_lock held */
 void siv_grant_revoke(struct siv_grant *grant)
 {
 	if (grant->revoked)
 		return;
 	WRITE_ONCE(grant->revoked, true);
-	unmap(grant->object);
+	siv_unmap(grant->object, 0);
 }
 
-/* Each object once, however many grants of it there are. */
 void siv_grants_revoke(const struct siv_session *s)
 {
 	struct siv_grant *g;
 
+	list_for_each_entry(g, &siv_grants, node)
+		if (g->session == s)
+			siv_grant_revoke(g);
+}
+
+static struct siv_grant *next_unmapping(const struct siv_session *s)
+{
+	struct siv_grant *g, *found = NULL;
+
+	mutex_lock(&siv_lock);
 	list_for_each_entry(g, &siv_grants, node) {
-		if (g->session != s || g->revoked)
-			continue;
-		WRITE_ONCE(g->revoked, true);
-		g->object->revoking = true;
+		if (g->session == s && g->object->unmapping && kref_get_unless_zero(&g->ref)) {
+			found = g;
+			break;
+		}
 	}
-	list_for_each_entry(g, &siv_grants, node) {
-		if (g->session != s || !g->object->revoking)
-			continue;
-		g->object->revoking = false;
-		unmap(g->object);
+	mutex_unlock(&siv_lock);
+	return found;
+}
+
+void siv_grants_wait(const struct siv_session *s)
+{
+	struct siv_grant *g;
+
+	while (!fatal_signal_pending(current) && (g = next_unmapping(s))) {
+		siv_unmap_wait(g->object, MAX_SCHEDULE_TIMEOUT);
+		siv_grant_put(g);
 	}
 }
 
@@ -90,6 +94,15 @@ void siv_grant_entry(const struct siv_grant *g, struct sivshmem_entry *e)
 	memcpy(e->name, g->name, sizeof(e->name));
 }
 
+/* What is beyond the end that the host told is mapped no more when it returns. */
+static int call(const struct siv_grant *g, u16 type, const void *payload, u32 length)
+{
+	int err = siv_control_call(type, payload, length);
+
+	siv_unmap_wait(g->object, SIV_TIMEOUT);
+	return err;
+}
+
 int siv_grant_resize(struct siv_grant *grant, u64 size, bool grow_only)
 {
 	struct sivring_resize resize = {
@@ -100,7 +113,7 @@ int siv_grant_resize(struct siv_grant *grant, u64 size, bool grow_only)
 		return -EKEYREVOKED;
 	if (!(grant->rights & SIVSHMEM_RIGHT_RESIZE))
 		return -EACCES;
-	return siv_control_call(SIVRING_RESIZE, &resize, sizeof(resize));
+	return call(grant, SIVRING_RESIZE, &resize, sizeof(resize));
 }
 
 /* Bring the cached size up to date; the cache serves while the host is down. */
@@ -112,7 +125,7 @@ int siv_grant_stat(struct siv_grant *grant)
 		return -EKEYREVOKED;
 	if (!siv_control_up())
 		return 0;
-	return siv_control_call(SIVRING_STAT, &stat, sizeof(stat));
+	return call(grant, SIVRING_STAT, &stat, sizeof(stat));
 }
 
 static bool name_valid(const char name[SIVSHMEM_NAME_LEN])
@@ -147,6 +160,7 @@ static void fill(struct siv_grant *g, const struct sivring_grant *m,
 	g->session = s;
 	g->object = o;
 	g->revoked = s->ended;
+	g->beginning = siv_outbox_beginning();
 	memcpy(g->channel, m->channel, sizeof(g->channel));
 	memcpy(g->name, m->name, sizeof(g->name));
 }

@@ -3,6 +3,7 @@
  * flock(2) and fcntl(2) locks: the host has the list that counts, for all VMs;
  * the kernel's own says what a process must give back when it closes.
  */
+#include <linux/file.h>
 #include <linux/random.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
@@ -10,6 +11,7 @@
 #include "sivshmem.h"
 
 #define RETRY	(2 * HZ)		/* should the host's word have been lost */
+#define PAY_AGAIN	(HZ / 4)	/* before others run out of patience with us */
 
 /* The host need not know addresses of this kernel. */
 static u64 owner_of(const struct file_lock *fl)
@@ -58,6 +60,7 @@ struct owed {
 };
 
 static LIST_HEAD(owed);			/* in the order of being given back */
+static bool deaf;			/* the host has not answered the last one in time */
 static DEFINE_SPINLOCK(owed_lock);
 static DECLARE_WAIT_QUEUE_HEAD(paid);
 static void pay_fn(struct work_struct *work);
@@ -75,7 +78,7 @@ static struct owed *owe(const struct sivring_lock *lock, bool unheard)
 	list_add_tail(&o->node, &owed);
 	spin_unlock(&owed_lock);
 	if (unheard)
-		schedule_delayed_work(&pay_work, RETRY);
+		schedule_delayed_work(&pay_work, PAY_AGAIN);
 	return o;
 }
 
@@ -88,6 +91,8 @@ static bool pay(struct owed *o, int *err)
 	heard = *err != -EHOSTDOWN && *err != -EINTR;
 	spin_lock(&owed_lock);
 	o->unheard = !heard;
+	if (*err != -EINTR)
+		WRITE_ONCE(deaf, !heard);
 	if (heard)
 		list_del(&o->node);
 	spin_unlock(&owed_lock);
@@ -95,7 +100,7 @@ static bool pay(struct owed *o, int *err)
 		kfree(o);
 		wake_up_all(&paid);
 	} else {
-		schedule_delayed_work(&pay_work, RETRY);
+		schedule_delayed_work(&pay_work, PAY_AGAIN);
 	}
 	return heard;
 }
@@ -174,6 +179,11 @@ static int tell_unlock(const struct siv_grant *g, const struct file_lock *fl)
 
 	if (READ_ONCE(g->revoked))
 		return -EKEYREVOKED;
+	/* who ends has as many as he took, and can not be killed out of waiting */
+	if (!siv_control_up() || READ_ONCE(deaf)) {
+		owe(&lock, true);
+		return 0;
+	}
 	return pay(owe(&lock, false), &err) ? err : 0;
 }
 
@@ -239,6 +249,9 @@ static int get_lock(struct file *file, int cmd, struct file_lock *fl)
 		err = locks_lock_file_wait(file, fl);
 	else if (err != -EINTR && err != -EHOSTDOWN)
 		return err;
+	/* siv_lock_revoked() may have been too early for it */
+	if (!err && READ_ONCE(g->revoked))
+		err = -EKEYREVOKED;
 	if (err)
 		not_taken(file, fl);
 	return err;
@@ -259,6 +272,47 @@ static int test_lock(struct file *file, struct file_lock *fl)
 	fl->fl_start = min_t(u64, found.lock_start, OFFSET_MAX);
 	fl->fl_end = min_t(u64, found.lock_end, OFFSET_MAX);
 	return 0;
+}
+
+/* --- what is taken back --- */
+
+static struct file *find_revoked(struct list_head *locks, struct file_lock *found)
+{
+	struct file_lock *fl;
+
+	list_for_each_entry(fl, locks, siv_fl_node) {
+		struct file *file = siv_fl(fl, file);
+
+		if (!READ_ONCE(siv_grant_of(file->f_path.dentry)->revoked) || !siv_file_hold(file))
+			continue;
+		locks_init_lock(found);
+		locks_copy_lock(found, fl);
+		return file;
+	}
+	return NULL;
+}
+
+/*
+ * Whose grant is revoked has lost its locks at the host, which gives them to
+ * others; they must not wait here for him to close his files.
+ */
+void siv_lock_revoked(struct inode *inode)
+{
+	struct file_lock_context *ctx = locks_inode_context(inode);
+	struct file_lock lock;
+	struct file *file;
+	int err = 0;
+
+	while (ctx && !err) {
+		spin_lock(&ctx->flc_lock);
+		file = find_revoked(&ctx->flc_flock, &lock) ?: find_revoked(&ctx->flc_posix, &lock);
+		spin_unlock(&ctx->flc_lock);
+		if (!file)
+			break;
+		siv_fl(&lock, type) = F_UNLCK;
+		err = locks_lock_inode_wait(inode, &lock);
+		fput(file);
+	}
 }
 
 int siv_file_lock(struct file *file, int cmd, struct file_lock *fl)

@@ -24,9 +24,12 @@ static int __init siv_init(void)
 	err = siv_channel_init();
 	if (err)
 		return err;
-	err = siv_outbox_init();
+	err = siv_unmap_init();
 	if (err)
 		goto err_channel;
+	err = siv_outbox_init();
+	if (err)
+		goto err_unmap;
 	err = siv_owner_init();
 	if (err)
 		goto err_outbox;
@@ -48,6 +51,8 @@ err_owner:
 	siv_owner_exit();
 err_outbox:
 	siv_outbox_exit();
+err_unmap:
+	siv_unmap_exit();
 err_channel:
 	siv_channel_exit();
 	return err;
@@ -61,6 +66,7 @@ static void __exit siv_exit(void)
 	siv_pci_exit();
 	siv_owner_exit();
 	siv_outbox_exit();
+	siv_unmap_exit();
 	siv_channel_exit();
 }
 

@@ -133,7 +133,7 @@ static int object_apply_locked(struct siv_object *o, const struct sivring_object
 	new = i_size_read(&o->inode);
 	up_write(&o->sem);
 	if (new < old)
-		unmap_mapping_range(o->inode.i_mapping, round_up(new, PAGE_SIZE), 0, 1);
+		siv_unmap(o, round_up(new, PAGE_SIZE));
 	return err;
 }
 
@@ -144,7 +144,7 @@ bool siv_object_fits(const struct sivring_object *m, u32 room)
 }
 
 int siv_object_apply(const struct sivring_object *m,
-		     const struct sivring_extent *extents, u32 room)
+		     const struct sivring_extent *extents, u32 room, bool unasked)
 {
 	struct siv_object *o;
 	int err = 0;
@@ -155,10 +155,12 @@ int siv_object_apply(const struct sivring_object *m,
 	o = object_find(m->object);
 	if (o) {			/* else let go of in the meantime */
 		err = object_apply_locked(o, m, extents);
-		WRITE_ONCE(o->told, o->told + 1);
+		WRITE_ONCE(o->told, o->told + unasked);
 	}
 	mutex_unlock(&siv_lock);
-	wake_up_all(&siv_object_told);
+	/* an answer is for who asked: it says nothing of locks */
+	if (unasked)
+		wake_up_all(&siv_object_told);
 	return err;
 }
 
@@ -243,7 +245,8 @@ bool siv_object_close(struct siv_object *o)
 	if (list_empty(&o->node))
 		return true;
 	down_write(&o->sem);
-	idle = pages_idle(o->pfns, o->count);
+	/* what an entry of 2 MiB maps is not counted */
+	idle = !o->unmapping && pages_idle(o->pfns, o->count);
 	if (idle) {
 		disown_pages(o->pfns, 0, o->count);
 		o->count = 0;
@@ -301,6 +304,7 @@ void siv_objects_drop_link(struct siv_link *link)
 		if (g->object->link == link)
 			siv_grant_revoke(g);
 	mutex_unlock(&siv_lock);
+	siv_unmap_wait_all();
 	if (link_closed(link))
 		return;
 	dev_warn(&link->pdev->dev, "a process has pinned pages of the link; waiting for its end\n");

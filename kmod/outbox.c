@@ -49,7 +49,7 @@ static bool leave(struct letter *l)
 /* The host knows nothing of it any more, so there is nothing to tell it. */
 static bool is_void(const struct letter *l)
 {
-	return l->beginning != READ_ONCE(beginnings) || (l->grant && l->grant->stale);
+	return l->beginning != READ_ONCE(beginnings);
 }
 
 static int deliver(struct letter *l)
@@ -196,7 +196,7 @@ void siv_outbox_release(u64 session, u64 grant)
 void siv_outbox_grant_free(struct siv_grant *grant)
 {
 	post(&(struct letter){ .type = SIVRING_RELEASE, .session = grant->session->id,
-		.id = grant->id, .beginning = siv_outbox_beginning(), .grant = grant });
+		.id = grant->id, .beginning = grant->beginning, .grant = grant });
 }
 
 void siv_outbox_forget(void)

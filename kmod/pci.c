@@ -146,6 +146,7 @@ static int probe_link(struct pci_dev *pdev, const struct siv_doorbell *doorbell)
 	list_add_tail(&link->node, &siv_links);
 	link_count++;
 	mutex_unlock(&siv_lock);
+	siv_control_link_came();
 	return 0;
 }
 

@@ -56,16 +56,21 @@ struct siv_session *siv_session_find(u64 id)
 	return NULL;
 }
 
-/* Who pays: of a user namespace he who made it, whoever he is in there. */
+/*
+ * Who pays: of a user namespace he who made it, whoever he is in there. Those that
+ * root makes are containers, each of which pays as the user whom it has for root.
+ */
 kuid_t siv_payer(void)
 {
-	const struct user_namespace *ns = current_user_ns();
+	struct user_namespace *ns = current_user_ns();
+	kuid_t own;
 
 	if (ns == &init_user_ns)
 		return current_euid();
 	while (ns->parent != &init_user_ns)
 		ns = ns->parent;
-	return ns->owner;
+	own = make_kuid(ns, 0);
+	return uid_eq(ns->owner, GLOBAL_ROOT_UID) && uid_valid(own) ? own : ns->owner;
 }
 
 static void stamp(struct sivring_session *who)
@@ -315,14 +320,12 @@ void siv_session_end(struct siv_session *s, int error, bool revoke)
 void siv_sessions_forget_all(void)
 {
 	struct siv_session *s;
-	struct siv_grant *g;
 
 	mutex_lock(&siv_lock);
 	list_for_each_entry(s, &siv_sessions, node)
 		siv_session_end(s, -ECONNRESET, true);
-	list_for_each_entry(g, &siv_grants, node)
-		g->stale = true;
 	mutex_unlock(&siv_lock);
+	siv_unmap_wait_all();
 }
 
 static struct siv_session *next_again(void)
@@ -483,6 +486,7 @@ static long session_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 		mutex_lock(&siv_lock);
 		siv_session_end(s, -EKEYREVOKED, true);
 		mutex_unlock(&siv_lock);
+		siv_grants_wait(s);
 		return 0;
 	}
 	return -ENOTTY;

@@ -17,6 +17,7 @@
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <sivshmem/ring.h>
 #include <sivshmem/uapi.h>
 #include <sivshmem/wake.h>
@@ -77,7 +78,9 @@ struct siv_object {
 	struct inode inode;
 	struct list_head node;		/* siv_objects, under siv_lock */
 	unsigned int grants;		/* under siv_lock */
-	bool revoking;			/* likewise, and no longer than that is held */
+	struct work_struct unmap;
+	loff_t unmap_from;		/* what it is to do next; under siv_lock */
+	unsigned int unmapping;		/* times it is under way or to come; under siv_lock to set */
 	struct rw_semaphore sem;	/* all below, and i_size */
 	struct siv_link *link;
 	u64 id, generation, change;
@@ -93,7 +96,7 @@ struct siv_grant {
 	u64 id;
 	u32 rights;
 	bool revoked;
-	bool stale;			/* the host has forgotten it; under siv_lock */
+	u32 beginning;			/* of the host that gave it */
 	bool claimed;			/* under siv_lock */
 	struct siv_session *session;
 	struct siv_object *object;
@@ -158,6 +161,7 @@ void siv_control_unbind(struct pci_dev *pdev);
 void siv_control_interrupt(void);
 bool siv_control_up(void);
 int siv_control_wait_up(void);				/* 0, -EHOSTDOWN, -EINTR */
+void siv_control_link_came(void);
 void siv_control_vm(char vm[SIVSHMEM_VM_LEN]);
 /* Send one frame; may sleep up to SIV_TIMEOUT when the ring is full. */
 int siv_control_send(u16 type, u16 flags, u64 session, const void *payload,
@@ -190,7 +194,7 @@ struct siv_session *siv_session_find(u64 id);		/* siv_lock held */
 void siv_session_deliver(u64 id, const void *message, u32 length);
 void siv_session_end(struct siv_session *s, int error, bool revoke);
 void siv_sessions_reset(void);				/* a new epoch */
-void siv_sessions_forget_all(void);			/* every grant is dead and stale */
+void siv_sessions_forget_all(void);			/* every grant is dead, and unmapped */
 int siv_session_announce(struct siv_session *s, u16 flags);
 
 /* channel.c: the pseudo filesystem */
@@ -209,6 +213,7 @@ int siv_grant_fd(struct siv_session *s, struct sivshmem_grant_fd *arg);
 void siv_grant_entry(const struct siv_grant *g, struct sivshmem_entry *e);
 void siv_grant_revoke(struct siv_grant *grant);		/* siv_lock held */
 void siv_grants_revoke(const struct siv_session *s);	/* all of its; likewise */
+void siv_grants_wait(const struct siv_session *s);	/* until nothing of them is mapped */
 void siv_grant_revoke_id(u64 id);
 /* Ask the host; the object is up to date when they return 0. */
 int siv_grant_stat(struct siv_grant *grant);
@@ -223,9 +228,18 @@ struct siv_object *siv_object_get(const struct sivring_grant *g,
 bool siv_object_close(struct siv_object *o);
 bool siv_objects_close_all(void);			/* the same for each */
 int siv_object_apply(const struct sivring_object *o,
-		     const struct sivring_extent *extents, u32 room);
+		     const struct sivring_extent *extents, u32 room, bool unasked);
 void siv_object_evict(struct inode *inode);
 void siv_objects_drop_link(struct siv_link *link);	/* waits for the above */
+
+/* unmap.c */
+int siv_unmap_init(void);
+void siv_unmap_exit(void);
+void siv_unmap_work(struct work_struct *work);
+void siv_unmap(struct siv_object *o, loff_t from);	/* siv_lock held; it is done later */
+/* Until it is done, or the caller is killed. */
+void siv_unmap_wait(const struct siv_object *o, long timeout);
+void siv_unmap_wait_all(void);
 
 /* Get the page that holds byte index * PAGE_SIZE, for a while: put_page() it. */
 int siv_object_pin(const struct siv_grant *g, unsigned long index, struct page **page);
@@ -264,6 +278,7 @@ extern const struct inode_operations siv_file_iops;
 
 /* lock.c */
 int siv_file_lock(struct file *file, int cmd, struct file_lock *fl);
+void siv_lock_revoked(struct inode *inode);		/* those of revoked grants end */
 void siv_lock_exit(void);
 
 /* fault.c */

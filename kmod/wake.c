@@ -19,6 +19,7 @@
 #define EVERYBODY	8	/* each such wake passes over nobody for being far */
 #define KEYS		8	/* words of one bucket that are told apart */
 #define TRIES		64	/* of an exchange with memory that a peer may spoil */
+#define SPENT_MAX	(100 * NSEC_PER_MSEC)	/* more was this VM's pause, not its work */
 
 struct bucket {
 	spinlock_t lock;
@@ -266,14 +267,16 @@ static bool is_storm(struct siv_wake *k, u64 now)
 
 static void account(struct siv_wake *k, u64 began)
 {
-	u64 spent = ktime_get_ns() - began;
+	u64 spent = min_t(u64, ktime_get_ns() - began, SPENT_MAX);
 
 	k->paid_at = max_t(u64, k->paid_at, began) + 2 * spent;
 }
 
 static unsigned long until_paid(const struct siv_wake *k, u64 now)
 {
-	return k->paid_at > now ? nsecs_to_jiffies(k->paid_at - now) + 1 : 1;
+	unsigned long left = k->paid_at > now ? nsecs_to_jiffies(k->paid_at - now) : 0;
+
+	return min_t(unsigned long, left + 1, LOOK);
 }
 
 static irqreturn_t link_irq(int irq, void *arg)
@@ -451,7 +454,7 @@ int siv_wake_sleep(struct siv_wake *k, struct siv_sleeper *s,
 	return dequeue(k, bucket, s) ? s->error : error;
 }
 
-/* siv_lock held */
+/* An object of the link is in use. */
 void siv_wake_revoked(struct siv_wake *k)
 {
 	struct siv_sleeper *s, *next;
@@ -539,14 +542,17 @@ int siv_wake_bind(struct siv_link *link, const struct sivring_grant *m)
 void siv_wake_unbind(struct siv_link *link)
 {
 	struct siv_wake *k = link->wake;
+	int irq = pci_irq_vector(link->doorbell.pdev, 0);
 
 	if (!k)
 		return;
 	spin_lock(&siv_owner_lock);
 	list_del(&k->node);
 	spin_unlock(&siv_owner_lock);
-	free_irq(pci_irq_vector(link->doorbell.pdev, 0), k);
+	/* it asks for look(), and look() may enable it: only while it is ours */
+	disable_irq(irq);
 	cancel_delayed_work_sync(&k->look);
+	free_irq(irq, k);
 	memset(own_slot(k), 0, offsetof(struct sivwake_slot, holders));
 	link->wake = NULL;
 	kvfree(k);

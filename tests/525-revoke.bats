@@ -7,7 +7,7 @@ load vmhelp
 
 vm_more() {
 	local i
-	for i in 1 2 3 4 5; do vm_issue "gone$i" t/maker; done
+	for i in 1 2 3 4 5 6; do vm_issue "gone$i" t/maker; done
 }
 setup_file() { vm_world a b; }
 teardown_file() { vm_end; }
@@ -95,6 +95,32 @@ X
 	wait $! || rc=$?
 	cat "$BATS_TEST_TMPDIR/out"
 	[ "$rc" -eq 135 ] || [ "$rc" -eq 7 ]	# SIGBUS
+}
+
+@test "revoke: locks of who does not let go of them are free for his VM and for others" {
+	local name victim
+	locks() { # OUT VM SERVICE OPERATION...
+		local out=$1
+		shift
+		: >"$BATS_TEST_TMPDIR/$out"
+		as "$1" "$2" python3 "$F/locktool.py" /m-lk print there "${@:3}" flock ex flock un \
+			record ex 0 10 print got >"$BATS_TEST_TMPDIR/$out" 2>&1 3>&- &
+	}
+	in_all() { for name in early peer late; do grep -q "$1" "$BATS_TEST_TMPDIR/$name" || return 1; done; }
+	victim gone6 python3 "$F/locktool.py" /m-lk flock ex record ex 0 10 print mine hold
+	victim=$!
+	wait_for 20 said mine
+	locks early a maker
+	locks peer b peer
+	locks late a maker await /m-lk-go
+	wait_for 20 in_all there
+	sleep 1
+	run_x revoke gone6
+	sleep 2
+	run_x as b peer python3 "$F/locktool.py" /m-lk-go
+	wait_for 10 in_all got || { head "$BATS_TEST_TMPDIR"/{early,peer,late}; false; }
+	kill -0 "$victim"
+	run_x kill_in a python3
 }
 
 @test "revoke: pages that the guest cannot let go of are nobody else's" {

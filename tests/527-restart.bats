@@ -93,6 +93,24 @@ outage_over() {
 	run_x b unlink /m-l
 }
 
+@test "restart: a process with many locks ends while there is no monitor, and they with it" {
+	local more
+	more=$(for _ in $(seq 19); do echo open flock sh; done)
+	# shellcheck disable=SC2086
+	bg a as a maker python3 "$F/locktool.py" /m-20 flock sh $more print mine hold
+	wait_for 20 said a mine
+	outage
+	# shellcheck disable=SC2016
+	run_x in_vm a sh -c 'p=$(pidof python3); now() { cut -d. -f1 /proc/uptime; }
+		began=$(now); kill -9 $p; while [ -e /proc/$p ]; do sleep 0.1; done
+		echo gone after $(($(now) - began)) s'
+	[ "$(sed -n 's/^gone after \(.*\) s/\1/p' <<<"$output")" -le 6 ]
+	outage_over
+	run_x as b peer python3 "$F/locktool.py" /m-20 flock ex
+	has 'flock ex done'
+	run_x b unlink /m-20
+}
+
 @test "restart: killed again and again under load, nothing is lost" {
 	local i
 	bg a as a maker sh -c "for i in \$(seq 15); do $F/shmtool open /m-s\$i rwc , truncate 8192 , map rw , write 0 v\$i || echo again \$i; done"

@@ -87,6 +87,18 @@ devices() {
 	[ "$n" -gt 100 ] && [ "$n" -le 512 ]
 }
 
+@test "hold: a container that root made has a share of its own, and leaves root's" {
+	in_vm b "$F/rogue" /dev/sivshmem crowd 0 900 8 >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	local p=$! n
+	wait_for 30 grep -q 'crowd: ' "$BATS_TEST_TMPDIR/out"
+	cat "$BATS_TEST_TMPDIR/out"
+	run_x in_vm b "$F/rogue" /dev/sivshmem stall 4 0
+	has "stall: 4 half"
+	wait "$p"
+	n=$(sed -n 's/^crowd: \([0-9]*\).*/\1/p' "$BATS_TEST_TMPDIR/out")
+	[ "$n" -gt 100 ] && [ "$n" -le 512 ]
+}
+
 @test "hold: sessions opened and closed without end hold nobody up, and all end" {
 	local most=0 n p
 	sessions() {
@@ -166,6 +178,9 @@ P
 	said 'pipe page'
 	wait "$live" || true
 	grep 'fault SIGBUS' "$BATS_TEST_TMPDIR/live"
+	# it may not come back: a session is not held up by that
+	run_x in_vm b timeout 3 "$F/rogue" /dev/sivshmem stall 1 0
+	has "stall: 1 half"
 	run_x in_vm b sh -c 'echo 1 >/sys/bus/pci/rescan'
 	run_x b open /big-l rw , map rw 4096 , read 0 4 , unlink /big-l
 	has "read page"

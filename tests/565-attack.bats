@@ -166,6 +166,17 @@ for i, text in enumerate((b"", b"x", b"\xff" * 31, b"\xff" * 32, bytes(28) + b"\
 	run_x a unlink /m-knead , unlink /big-knead
 }
 
+@test "attack: a call on pages that its process has marked for userfaultfd ends" {
+	run_x a open /big-marks rwcx , truncate 16777216
+	run_x as b peer "$F/marks" /big-marks 6
+	local said=$output
+	run_x a unlink /big-marks
+	no_splats b
+	[ "$said" != refused ] || skip "this kernel marks no such pages"
+	grep 'marked: EFAULT' <<<"$said"
+	grep 'raced [1-9]' <<<"$said"
+}
+
 # blockers VM: why QEMU will not save its state
 blockers() {
 	python3 - "$W/$1.qmp" <<'P'

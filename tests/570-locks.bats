@@ -105,6 +105,33 @@ flock un done' ]
 	run_x kill_in a python3
 }
 
+@test "locks: who asks for an object's size all the time wakes nobody who waits for its lock" {
+	hold one la /m-t flock ex print mine hold
+	wait_for 20 said one mine
+	hold two lb /m-t print mine flock ex
+	wait_for 20 said two mine
+	sleep 1
+	# shellcheck disable=SC2016
+	run_x as b peer sh -c 'p=$(grep -l "lock[t]ool" /proc/[0-9]*/cmdline | cut -d/ -f3)
+		s() { awk "/^voluntary/ { print \$2 }" /proc/$p/status; }
+		one=$(s)
+		python3 -c "
+import _posixshmem, os, time
+fd, n, end = _posixshmem.shm_open(\"/m-t\", os.O_RDWR, mode=0), 0, time.monotonic() + 4
+while time.monotonic() < end:
+    os.fstat(fd)
+    n += 1
+print(\"asked\", n)"
+		echo woken $(($(s) - one))'
+	echo "$output" >"$W/asked"
+	! said two 'flock ex done'
+	run_x kill_in a python3
+	wait_for 10 said two 'flock ex done'
+	cat "$W/two"
+	[ "$(sed -n 's/^asked //p' "$W/asked")" -gt 100 ]
+	[ "$(sed -n 's/^woken //p' "$W/asked")" -lt 20 ]
+}
+
 @test "locks: record locks of two VMs meet byte by byte, and F_GETLK shows them" {
 	hold one la /m-r record ex 10 20 record un 15 5 print mine await /m-r-tried
 	wait_for 20 said one mine

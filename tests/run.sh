@@ -134,7 +134,8 @@ for arg in "${parts[@]}"; do
 				part "vm on $k" bats --tap --timing tests/[5-9]*.bats
 			else
 				SECONDS_EACH=10 part "vm on $k" bats --tap --timing tests/500*.bats \
-					tests/535*.bats tests/5[67]0*.bats tests/600*.bats
+					tests/525*.bats tests/535*.bats tests/5[67]0*.bats \
+					tests/565-attack.bats tests/600*.bats
 			fi
 			first=0
 		done ;;

@@ -57,7 +57,7 @@ fuzz: $(fuzz_bin)
 # The module's sources as they are, under the kernel of tests/fuzz/kernel: a
 # header there stands for each that they include and the C library has not.
 kmod_fuzzed := $(addprefix kmod/,ring.c control.c outbox.c session.c channel.c \
-	grant.c object.c wake.c owner.c pci.c bell.c)
+	grant.c object.c unmap.c wake.c owner.c pci.c bell.c)
 kmod_headers := $(sort $(shell sed -n 's/^\#include <\(\(linux\|asm\)\/[a-z0-9_\/]*\.h\)>.*/\1/p' \
 	kmod/*.c kmod/*.h))
 kmod_headers := $(filter-out linux/types.h linux/falloc.h linux/errno.h,$(kmod_headers))

@@ -26,6 +26,8 @@ LIST_HEAD(siv_objects);
 /* what file.c and fault.c do needs a memory manager */
 const struct file_operations siv_file_fops = { .owner = THIS_MODULE };
 const struct inode_operations siv_file_iops;
+/* nor locks of files */
+void siv_lock_revoked(struct inode *inode) { (void)inode; }
 
 static struct pid pids[TASKS];
 static struct task_struct tasks[TASKS];
@@ -242,6 +244,10 @@ static inline void check_objects(void)
 			owner[index] = o;
 		}
 	}
+	/* pages that somebody reaches are not the host's to give to others */
+	for (int i = 0; i < KERNEL_FDS; i++)
+		if (kernel_files[i] && kernel_files[i]->mapped)
+			ALWAYS(!list_empty(&siv_grant_of(kernel_files[i]->f_path.dentry)->object->node));
 }
 
 static int kmod_start(void)
@@ -249,7 +255,7 @@ static int kmod_start(void)
 	for (int i = 0; i < TASKS; i++)
 		tasks[i] = (struct task_struct){ .group_leader = &tasks[i], .tgid = &pids[i],
 			.uid = (u32)i & 1, .admin = i == 0 };
-	return siv_channel_init() || siv_outbox_init() || siv_owner_init() || siv_pci_init();
+	return siv_channel_init() || siv_unmap_init() || siv_outbox_init() || siv_owner_init() || siv_pci_init();
 }
 
 static void kmod_bind(void)

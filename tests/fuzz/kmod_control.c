@@ -220,6 +220,8 @@ static void file_step(u8 how)
 		return;
 	g = siv_grant_of(kernel_files[fd]->f_path.dentry);
 	using[fd]++;
+	if (how & 16)
+		kernel_files[fd]->mapped = !g->revoked && g->object->count;
 	if (how & 32)
 		siv_grant_resize(g, take_uint16(&in), how & 64);
 	else if (how & 64)

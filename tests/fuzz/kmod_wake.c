@@ -143,6 +143,18 @@ static void host_revokes(u8 how)
 		siv_grant_revoke_id(1 + (how & 1));
 }
 
+/* The VM is stopped within an interrupt: it hears the next ones soon all the same. */
+static void pause_within(void)
+{
+	kernel_steal = 1000 * 1000 * NSEC_PER_MSEC;
+	kernel_interrupt(LINK->irq);
+	kernel_steal = 0;
+	kernel_interrupt(LINK->irq);
+	jiffies += HZ;
+	kernel_run_works();
+	ALWAYS(!LINK->disabled);
+}
+
 static void step(void)
 {
 	u8 what = take_uint8(&in), how = take_uint8(&in);
@@ -167,6 +179,8 @@ static void step(void)
 	case 12:
 		for (int n = 0; n <= (how & 127); n++)
 			kernel_interrupt(LINK->irq);
+		if (how & 128)
+			pause_within();
 		break;
 	case 13:
 		if (how < 32)
@@ -227,6 +241,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ALWAYS(!depth);
 	for (int i = 0; i < TASKS; i++)
 		kernel_task_exit(&tasks[i]);
+	/* the link goes while its interrupt is off for a while */
+	for (int n = 0; n < 128; n++)
+		kernel_interrupt(LINK->irq);
+	kernel_unbind(LINK);
 	kmod_unbind();
 	return 0;
 }

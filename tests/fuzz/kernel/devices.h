@@ -25,6 +25,7 @@ int request_irq(unsigned int irq, irq_handler_t handler, unsigned long flags,
 	const char *name, void *arg);
 void free_irq(unsigned int irq, void *arg);
 void disable_irq_nosync(unsigned int irq);
+void disable_irq(unsigned int irq);
 void enable_irq(unsigned int irq);
 void kernel_interrupt(unsigned int irq);
 

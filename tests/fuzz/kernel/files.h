@@ -70,6 +70,7 @@ struct file {
 	const struct file_operations *f_op;
 	unsigned int f_flags, f_mode;
 	void *private_data;
+	bool mapped;			/* a page of it is, and by no count */
 };
 #define FMODE_LSEEK		4u
 #define FMODE_PREAD		8u
@@ -128,6 +129,7 @@ void simple_release_fs(struct vfsmount **mount, int *count);
 struct file *alloc_file_pseudo(struct inode *inode, struct vfsmount *mount, const char *name,
 	int flags, const struct file_operations *fops);
 void fput(struct file *file);
+#define get_file_rcu(f)		((void)(f), true)
 /* fds of the one process */
 #define KERNEL_FDS	16
 extern struct file *kernel_files[KERNEL_FDS];

@@ -6,6 +6,7 @@
 int kernel_mutexes, kernel_spinning, kernel_fail;
 struct user_namespace init_user_ns;
 unsigned long jiffies = 1000;
+u64 kernel_steal;
 struct module kernel_module;
 struct pci_driver *kernel_driver;
 struct pci_dev kernel_devices[KERNEL_DEVICES];
@@ -81,6 +82,14 @@ void kmem_cache_free(struct kmem_cache *c, void *p)
 }
 
 /* --- time and work --- */
+
+u64 ktime_get_ns(void)
+{
+	static u64 stolen;
+
+	stolen += kernel_steal;
+	return jiffies * TICK_NSEC + stolen;
+}
 
 static LIST_HEAD(works);
 static struct workqueue_struct system_queue;
@@ -171,6 +180,38 @@ static struct work_struct *next_due(void)
 	return NULL;
 }
 
+static void run_work(struct work_struct *w)
+{
+	struct workqueue_struct *q = w->queue;
+
+	list_del(&w->entry);
+	w->pending = false;
+	q->busy = q != system_wq;
+	w->func(w);
+	q->busy = false;
+	KERNEL_BUG_ON(kernel_mutexes || kernel_spinning);
+}
+
+static struct work_struct *work_of(struct workqueue_struct *q, struct list_head *l)
+{
+	struct work_struct *w;
+
+	list_for_each_entry(w, l, entry)
+		if (w->queue == q)
+			return w;
+	return NULL;
+}
+
+void flush_workqueue(struct workqueue_struct *q)
+{
+	struct work_struct *w;
+
+	might_sleep();
+	KERNEL_BUG_ON(q->busy || kernel_mutexes);
+	while ((w = work_of(q, &due) ?: work_of(q, &works)))
+		run_work(w);
+}
+
 bool kernel_run_works(void)
 {
 	struct work_struct *w, *next;
@@ -184,14 +225,7 @@ bool kernel_run_works(void)
 		}
 	}
 	while ((w = next_due())) {
-		struct workqueue_struct *q = w->queue;
-
-		list_del(&w->entry);
-		w->pending = false;
-		q->busy = q != system_wq;
-		w->func(w);
-		q->busy = false;
-		KERNEL_BUG_ON(kernel_mutexes || kernel_spinning);
+		run_work(w);
 		any = true;
 	}
 	return any;
@@ -418,6 +452,14 @@ void unmap_mapping_range(struct address_space *m, loff_t from, loff_t length, in
 {
 	might_sleep();
 	KERNEL_BUG_ON(!m || from < 0 || length < 0 || even_cows != 1);
+	/* a process may make it take minutes */
+	KERNEL_BUG_ON(kernel_mutexes);
+	for (int i = 0; !from && i < KERNEL_FDS; i++) {
+		struct file *file = kernel_files[i];
+
+		if (file && file->f_path.dentry->d_inode->i_mapping == m)
+			file->mapped = false;
+	}
 }
 
 static struct pci_dev *device_of_irq(unsigned int irq)
@@ -447,6 +489,9 @@ void free_irq(unsigned int irq, void *arg)
 
 	KERNEL_BUG_ON(!d->handler || d->handler_data != arg);
 	d->handler = NULL;
+	/* it waits for its handlers, and others run */
+	jiffies++;
+	kernel_run_works();
 }
 
 void disable_irq_nosync(unsigned int irq)
@@ -454,9 +499,15 @@ void disable_irq_nosync(unsigned int irq)
 	device_of_irq(irq)->disabled++;
 }
 
+void disable_irq(unsigned int irq)
+{
+	might_sleep();
+	disable_irq_nosync(irq);
+}
+
 void enable_irq(unsigned int irq)
 {
-	KERNEL_BUG_ON(device_of_irq(irq)->disabled-- <= 0);
+	KERNEL_BUG_ON(!device_of_irq(irq)->handler || device_of_irq(irq)->disabled-- <= 0);
 }
 
 void kernel_interrupt(unsigned int irq)

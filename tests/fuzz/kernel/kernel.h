@@ -265,9 +265,12 @@ void *memdup_user(const void *from, size_t n);
 
 /* --- time, waiting, work --- */
 #define HZ			250
+#define MAX_SCHEDULE_TIMEOUT	HZ
 extern unsigned long jiffies;
 #define TICK_NSEC		(1000000000ull / HZ)
-#define ktime_get_ns()		(jiffies * TICK_NSEC)
+#define NSEC_PER_MSEC		1000000ull
+extern u64 kernel_steal;		/* ns that each look at the clock takes */
+u64 ktime_get_ns(void);
 #define nsecs_to_jiffies(n)	((n) / TICK_NSEC)
 #define time_after(a, b)	((long)((b) - (a)) < 0)
 typedef struct { int unused; } wait_queue_head_t;
@@ -305,11 +308,15 @@ struct work_struct {
 struct delayed_work { struct work_struct work; };
 #define DECLARE_WORK(n, f)	struct work_struct n = { .func = (f) }
 #define DECLARE_DELAYED_WORK(n, f) struct delayed_work n = { .work = { .func = (f) } }
+#define INIT_WORK(w, f)		(*(w) = (struct work_struct){ .func = (f) })
 #define INIT_DELAYED_WORK(w, f)	(*(w) = (struct delayed_work){ .work = { .func = (f) } })
 #define WQ_MEM_RECLAIM		0
+#define WQ_UNBOUND		0
 extern struct workqueue_struct *system_wq;
 struct workqueue_struct *alloc_ordered_workqueue(const char *name, unsigned int flags);
+#define alloc_workqueue(name, flags, most) alloc_ordered_workqueue(name, flags)
 void destroy_workqueue(struct workqueue_struct *q);
+void flush_workqueue(struct workqueue_struct *q);
 bool queue_work(struct workqueue_struct *q, struct work_struct *w);
 bool queue_delayed_work(struct workqueue_struct *q, struct delayed_work *w, unsigned long delay);
 bool mod_delayed_work(struct workqueue_struct *q, struct delayed_work *w, unsigned long delay);
@@ -328,7 +335,7 @@ struct task_struct {
 	bool signalled, admin;
 };
 extern struct task_struct *current;
-struct user_namespace { const struct user_namespace *parent; kuid_t owner; };
+struct user_namespace { struct user_namespace *parent; kuid_t owner; };
 extern struct user_namespace init_user_ns;
 #define current_user_ns()	(&init_user_ns)
 #define TASK_RUNNING		0
@@ -345,7 +352,10 @@ void schedule(void);
 #define current_egid()		current_uid()
 #define from_kuid(ns, u)	((void)(ns), (u).val)
 #define from_kgid(ns, u)	((void)(ns), (u).val)
+#define make_kuid(ns, u)	((void)(ns), (kuid_t){ u })
 #define uid_eq(a, b)		((a).val == (b).val)
+#define uid_valid(u)		((u).val != U32_MAX)
+#define GLOBAL_ROOT_UID		((kuid_t){ 0 })
 #define task_tgid(t)		((t)->tgid)
 #define task_tgid_nr(t)		((void)(t), 7)
 #define get_task_comm(to, t)	((void)(t), strcpy(to, "fuzz"))
