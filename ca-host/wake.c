@@ -42,7 +42,8 @@ static void clear(struct sivwake_slot *slot)
 		__atomic_store_n(&slot->waiters[i], 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&slot->owned, 0, __ATOMIC_RELAXED);
 	for (i = 0; i < SIVWAKE_HOLDERS; i++)
-		__atomic_and_fetch(&slot->holders[i], 0xfffe, __ATOMIC_RELAXED);
+		if (__atomic_load_n(&slot->holders[i], __ATOMIC_RELAXED) & 1)
+			__atomic_and_fetch(&slot->holders[i], 0xfffe, __ATOMIC_RELAXED);
 }
 
 static void nothing(int signal)
