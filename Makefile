@@ -175,6 +175,7 @@ debug-kernel:
 	@DEBUG_KERNELS=$(abspath $(BUILD))/kernels-debug tests/debug/kernel.sh
 check-debug: export SIVSHMEM_KERNELS ?= $(abspath $(BUILD))/kernels-debug
 check-debug: export SIVSHMEM_BOOT ?= 400
+check-debug: export PATIENCE ?= 4
 check-debug:
 	@tests/deps.sh build kmod vm programs test
 	@tests/kernels.sh --env 6.1 >/dev/null 2>&1 || $(MAKE) --no-print-directory debug-kernel

@@ -16,7 +16,7 @@ teardown() { vm_note; }
 	run_x w a maker idle create 4096
 	start waiter b peer idle open wait 0 0
 	wait_for 20 said waiter mapped
-	sleep 1
+	asleep
 	# shellcheck disable=SC2016
 	run_x in_vm b sh -c 'p=$(pidof waittool); s() { grep -h ctxt_switches /proc/$p/task/*/status; }
 		one=$(s); sleep 4; [ "$one" = "$(s)" ] && echo asleep'
@@ -34,7 +34,7 @@ teardown() { vm_note; }
 	start right b peer local open wait 4 0 4000
 	wait_for 20 said left mapped
 	wait_for 20 said right mapped
-	sleep 1
+	asleep
 	run_x w b peer local open wake 8 1 wake 0 9
 	has 'wake 0'
 	has 'wake 1'
@@ -53,7 +53,7 @@ owned() {
 	wait_for 20 said owner 'own 0'
 	start waiter b peer "$1" open waitowner 0
 	wait_for 20 said waiter mapped
-	sleep 1
+	asleep
 	! said waiter waitowner
 }
 

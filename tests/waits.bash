@@ -16,13 +16,16 @@ heard() {
 	cat "$W/$1"
 }
 
+# asleep: who said that he has it mapped is in his wait by now
+asleep() { sleep $((PATIENCE < 4 ? PATIENCE : 4)); }
+
 said() { grep -q "$2" "$W/$1"; }
 
 wait_woken() {
 	run_x w a maker one create 8192
 	start waiter b peer one open wait 4096 0 expect 4096 7
 	wait_for 20 said waiter mapped
-	sleep 1
+	asleep
 	run_x w a maker one open set 4096 7 wake 4096 1
 	has 'wake 1'
 	run_x heard waiter
@@ -37,12 +40,12 @@ wait_few() {
 		start "w$i" b peer few open wait 0 0 60000
 		wait_for 20 said "w$i" mapped
 	done
-	sleep 1
+	asleep
 	run_x w a maker few open wake 0 1
 	wait_for 10 woken 1
 	run_x w a maker few open wake 0 1
 	wait_for 10 woken 2
-	sleep 1
+	asleep
 	woken 2
 	run_x w a maker few open wake 0 1
 	has 'wake 1'
@@ -51,7 +54,7 @@ wait_few() {
 		start "w$i" b peer few open wait 0 0 20000
 		wait_for 20 said "w$i" mapped
 	done
-	sleep 1
+	asleep
 	run_x w a maker few open wake 0 100
 	has 'wake 3'
 	for i in 1 2 3; do heard "w$i"; done >"$W/few"
