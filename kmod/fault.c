@@ -83,6 +83,12 @@ static vm_fault_t siv_fault(struct vm_fault *vmf)
 }
 
 #if SIV_HUGE_ENTRIES
+/* Else the kernel tracks writes: to be told of each, page by page. */
+static bool is_written_freely(const struct vm_area_struct *vma)
+{
+	return pmd_write(pfn_pmd(0, vma->vm_page_prot));
+}
+
 /* 2 MiB at once, where address, place in the object and memory all align. */
 static vm_fault_t huge(struct vm_fault *vmf)
 {
@@ -94,6 +100,8 @@ static vm_fault_t huge(struct vm_fault *vmf)
 	unsigned long index, pfn, i;
 
 	if (!o->link->huge || start < vma->vm_start || start + PMD_SIZE > vma->vm_end)
+		return VM_FAULT_FALLBACK;
+	if ((vmf->flags & FAULT_FLAG_WRITE) && !is_written_freely(vma))
 		return VM_FAULT_FALLBACK;
 	index = linear_page_index(vma, start);
 	down_write(&o->sem);		/* see insert() */
@@ -108,8 +116,8 @@ static vm_fault_t huge(struct vm_fault *vmf)
 		if (o->pfns[index + i] != pfn + i)
 			goto out;
 	/*
-	 * It is writable if the mapping is. Were it asked for as a write, the kernel
-	 * would warn of a page table that userfaultfd(2) has put here meanwhile.
+	 * Not as a write, though it may be one: the kernel would warn of a page table
+	 * that userfaultfd(2) has put here meanwhile.
 	 */
 	ret = vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(pfn, PFN_DEV | PFN_MAP), false);
 out:

@@ -11,7 +11,7 @@
 #include "sivshmem.h"
 
 #define RETRY	(2 * HZ)		/* should the host's word have been lost */
-#define PAY_AGAIN	(HZ / 4)	/* before others run out of patience with us */
+#define PAY_AGAIN	(HZ / 10)	/* an unlock in vain: it has waited by itself */
 
 /* The host need not know addresses of this kernel. */
 static u64 owner_of(const struct file_lock *fl)
