@@ -42,6 +42,7 @@ static struct policy_channel *channel, *big, *local;
 static unsigned char *memory;		/* of the link, as a VM sees it */
 static const char *reason;
 static bool created;
+static struct journal *journal;	/* from locks_are_kept_by_grant() on */
 
 static struct session *session(const char *service)
 {
@@ -328,13 +329,13 @@ static void locks_are_kept_by_grant(void)
 {
 	enum { OBJECTS = 8, SESSIONS = 256 };
 	struct sivring_lock lock = { .end = 9, .type = SIVRING_LOCK_READ }, in_way;
-	struct journal *j = journal_create();
 	char name[] = "a";
 	struct grant *g;
 	struct stat st;
 
-	CHECK(j);
-	keep_begin(j);
+	journal = journal_create();
+	CHECK(journal);
+	keep_begin(journal);
 	for (int i = 0; i < SESSIONS; i++) {
 		struct session *s = session("maker");
 
@@ -346,7 +347,7 @@ static void locks_are_kept_by_grant(void)
 		}
 	}
 	domain_reset(&monitor.domains[0]);
-	CHECK(!fstat(journal_fd(j), &st) && st.st_blocks * 512 < 4 << 20);
+	CHECK(!fstat(journal_fd(journal), &st) && st.st_blocks * 512 < 4 << 20);
 	keep_commit();
 }
 
@@ -365,17 +366,14 @@ static int take_change(const struct journal_record *r, const void *fixed, const 
 static void others_hear_of_what_is_committed(void)
 {
 	struct session *m = session("maker"), *w = session("sizer");
-	struct journal *j = journal_create();
 	uint64_t change = 0;
 	struct grant *g, *h;
 	const char *why;
 
-	CHECK(j);
-	keep_begin(j);
 	CHECK(!open_as(m, "m", SIVP_O_CREAT, RW, &g) && !open_as(w, "m", 0, RW, &h));
 	keep_commit();
 	CHECK(!resize(g, P) && g->object->change > 0);
-	CHECK(!journal_read(journal_fd(j), &why, take_change, &change));
+	CHECK(!journal_read(journal_fd(journal), &why, take_change, &change));
 	CHECK(change == g->object->change);
 	CHECK(!store_unlink(m, channel, "m", &reason));
 	session_destroy(m);
