@@ -139,7 +139,7 @@ s.bind(path)
 s.listen(8)
 end = time.time() + 30
 def answer(message):
-    try: answer(message)
+    try: c.send(message)
     except OSError: pass        # who asked has gone
 while time.time() < end:
     c, _ = s.accept()
