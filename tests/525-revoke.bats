@@ -109,16 +109,16 @@ X
 	in_all() { for name in early peer late; do grep -q "$1" "$BATS_TEST_TMPDIR/$name" || return 1; done; }
 	victim gone6 python3 "$F/locktool.py" /m-lk flock ex record ex 0 10 print mine hold
 	victim=$!
-	wait_for 20 said mine
+	wait_for 40 said mine
 	locks early a maker
 	locks peer b peer
 	locks late a maker await /m-lk-go
-	wait_for 20 in_all there
+	wait_for 40 in_all there
 	sleep 1
 	run_x revoke gone6
 	sleep 2
 	run_x as b peer python3 "$F/locktool.py" /m-lk-go
-	wait_for 10 in_all got || { head "$BATS_TEST_TMPDIR"/{early,peer,late}; false; }
+	wait_for 20 in_all got || { head "$BATS_TEST_TMPDIR"/{early,peer,late}; false; }
 	kill -0 "$victim"
 	run_x kill_in a python3
 }
