@@ -53,14 +53,6 @@ static void print_cert(const struct sivp_cert *cert)
 	print_hex("issuer", cert->issuer, sizeof(cert->issuer));
 }
 
-static bool is_revoked(const struct sivp_chain *chain, const struct crl *crl)
-{
-	for (uint32_t i = 0; i < chain->count; i++)
-		if (crl_has(crl, chain->cert[i].serial))
-			return true;
-	return false;
-}
-
 static int print_json(const struct sivp_chain *chain, bool holds, const char *state)
 {
 	json_t *list = json_array();
@@ -88,7 +80,7 @@ static int show(const struct ca *ca, const char *name, bool json)
 	if (rc)
 		return ca_fail(rc, &err);
 	error = ca_verify(&chain, &root, time(NULL));
-	revoked = is_revoked(&chain, &crl);
+	revoked = crl_has_chain(&crl, &chain);
 	/* whatever it says, a list that was put back to an older one says too little */
 	stale = crl_newest(ca->dir, &crl, &err);
 	crl_free(&crl);

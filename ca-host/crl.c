@@ -48,6 +48,12 @@ bool crl_has(const struct crl *crl, uint64_t serial)
 	return at < crl->count && crl->serial[at] == serial;
 }
 
+bool crl_has_chain(const struct crl *crl, const struct sivp_chain *chain)
+{
+	return chain->count && (crl_has(crl, chain->cert[0].serial) ||
+				(chain->count == 2 && crl_has(crl, chain->cert[1].serial)));
+}
+
 int crl_add(struct crl *crl, uint64_t serial)
 {
 	size_t at = place(crl, serial);
@@ -119,7 +125,6 @@ static int verify(const char *text, size_t length, size_t end, const struct sivp
 static char *read_text(const char *path, size_t *length, int *rc, struct sivshmem_error *err)
 {
 	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	size_t room = 0;
 	char *text = NULL;
 	struct stat st;
 	ssize_t n = -1;
@@ -135,7 +140,8 @@ static char *read_text(const char *path, size_t *length, int *rc, struct sivshme
 			"%s: not a file that only its owner or root can write; chmod 644 it",
 			path);
 	} else {
-		room = (uint64_t)st.st_size < TEXT_MAX ? (size_t)st.st_size : TEXT_MAX;
+		const size_t room = (uint64_t)st.st_size < TEXT_MAX ? (size_t)st.st_size : TEXT_MAX;
+
 		text = malloc(room + 1);
 		n = text ? sivshmem_read_all(fd, text, room) : -ENOMEM;
 		if (n < 0)

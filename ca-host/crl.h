@@ -44,6 +44,8 @@ int crl_newest(const char *dir, const struct crl *crl, struct sivshmem_error *er
 int crl_write(const char *path, const struct crl *crl, const uint8_t secret[64],
 	struct sivshmem_error *err);
 bool crl_has(const struct crl *crl, uint64_t serial);
+/* The leaf, or the intermediate that signed it; false for no chain. */
+bool crl_has_chain(const struct crl *crl, const struct sivp_chain *chain);
 /* 1 added, 0 there already, -ENOMEM, -ENOSPC */
 int crl_add(struct crl *crl, uint64_t serial);
 void crl_free(struct crl *crl);

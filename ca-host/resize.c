@@ -127,6 +127,15 @@ static int resize_memory(struct object *o, uint64_t size, uint64_t pages, struct
 {
 	int r = 0;
 
+	/*
+	 * Who may do it has the memory open to write and does it himself. Who writes
+	 * to it may hold the file for as long as he likes, and whoever sizes it waits.
+	 */
+	if (is_local(o)) {
+		o->size = size;
+		o->pages = pages;
+		return 0;
+	}
 	if (o->resizer && o->resizer != by)
 		return STORE_LATER;
 	if (!o->resizer || o->resize_to != size)
@@ -170,20 +179,12 @@ int resize_object(struct object *o, uint64_t size, struct domain *by, const char
 	*reason = pages > o->pages ? limits_pages(o, pages - o->pages) : NULL;
 	if (*reason)
 		return ENOSPC;
-	/*
-	 * Who may do it has the memory open to write and does it himself. Who writes
-	 * to it may hold the file for as long as he likes, and whoever sizes it waits.
-	 */
-	r = is_local(o) ? 0 : resize_memory(o, size, pages, by);
+	r = resize_memory(o, size, pages, by);
 	if (r == STORE_LATER)
 		return r;
 	if (r) {
 		*reason = "the host has no memory for it";
 		return r;
-	}
-	if (is_local(o)) {
-		o->size = size;
-		o->pages = pages;
 	}
 	o->change++;
 	keep_object(o);

@@ -68,8 +68,7 @@ static void end(struct session *s)
 
 bool revoke_has(const struct sivp_chain *chain)
 {
-	return crl_has(&list, chain->cert[0].serial) ||
-	       (chain->count == 2 && crl_has(&list, chain->cert[1].serial));
+	return crl_has_chain(&list, chain);
 }
 
 void revoke_sessions(bool again)
@@ -79,7 +78,7 @@ void revoke_sessions(bool again)
 
 	for (i = 0; i < monitor.domain_count; i++) {
 		LIST_FOREACH(s, &monitor.domains[i].sessions, node) {
-			if (s->chain.count && (again || !s->revoked) && revoke_has(&s->chain))
+			if ((again || !s->revoked) && revoke_has(&s->chain))
 				end(s);
 		}
 	}
