@@ -207,6 +207,7 @@ static ssize_t session_write(struct file *file, const char __user *from,
 	return err ? gone(err) : length;
 }
 
+/* NULL with *err: 0 where there is none yet. */
 static struct message *take_message(struct siv_session *s, size_t room, int *err)
 {
 	struct message *m;
@@ -220,7 +221,7 @@ static struct message *take_message(struct siv_session *s, size_t room, int *err
 		list_del(&m->node);
 		s->inbox_count--;
 	} else {
-		*err = s->error ? s->error : -EAGAIN;
+		*err = s->error;
 	}
 	spin_unlock(&s->lock);
 	return m;
@@ -247,8 +248,11 @@ static ssize_t session_read(struct file *file, char __user *to, size_t room,
 	if (!mine(s))
 		return -EPERM;
 	while (!(m = take_message(s, room, &err))) {
-		if (err != -EAGAIN || (file->f_flags & O_NONBLOCK))
+		/* the host names the error, which may be any */
+		if (err)
 			return err;
+		if (file->f_flags & O_NONBLOCK)
+			return -EAGAIN;
 		if (wait_event_interruptible(s->wait, readable(s)))
 			return -ERESTARTSYS;
 	}
