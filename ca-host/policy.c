@@ -34,18 +34,24 @@ static int system_error(const struct policy_parser *parser, int code,
 				  what, strerror(-code));
 }
 
-/* Returns the bytes read into the allocated, NUL-terminated *text. */
+/* Returns the bytes read into the allocated, NUL-terminated *text: all of the file's. */
 static ssize_t read_text(int fd, char **text)
 {
+	struct stat st;
 	ssize_t n;
 
-	*text = malloc(FILE_MAX + 1);
+	if (fstat(fd, &st))
+		return -errno;
+	if (st.st_size >= FILE_MAX)
+		return -EFBIG;
+	*text = malloc((size_t)st.st_size + 2);
 	if (!*text)
 		return -ENOMEM;
-	n = sivshmem_read_all(fd, *text, FILE_MAX);
-	if (n >= 0)
-		(*text)[n] = '\0';
-	return n == FILE_MAX ? -EFBIG : n;
+	n = sivshmem_read_all(fd, *text, (size_t)st.st_size + 1);
+	if (n < 0)
+		return n;
+	(*text)[n] = '\0';
+	return n > st.st_size ? -EAGAIN : n;	/* it is being written */
 }
 
 static int check_file(const struct policy_parser *parser, int fd)
