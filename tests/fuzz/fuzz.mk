@@ -13,10 +13,11 @@ fuzz_cflags = -std=gnu17 -D_GNU_SOURCE -MMD -MP -O2 -g -fno-omit-frame-pointer \
 	$(if $(CI),-Werror) -fsanitize=fuzzer-no-link $(fuzz_san) \
 	-DSIVSHMEM_VERSION='"$(VERSION)"' -DSIVSHMEM_LIBDIR='"$(LIBDIR)"'
 fuzz_obj = $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(lib_src) \
-	$(filter-out ca-host/cad.c,$(cad_src)) tests/fuzz/wrap/remember.c tests/fuzz/wrap/clock.c)
+	$(filter-out ca-host/cad.c,$(cad_src)) $(wildcard tests/fuzz/wrap/*.c))
 comma := ,
 fuzz_wrap := $(addprefix -Wl$(comma)--wrap=,crypto_sign_detached crypto_sign_verify_detached \
-	crypto_scalarmult sivshmem_now_ms sivshmem_sleep_ms)
+	crypto_scalarmult sivshmem_now_ms sivshmem_sleep_ms sodium_malloc sodium_free \
+	secret_pages secret_pages_free)
 fuzz_shim := $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(shim_src))
 
 .PHONY: fuzz fuzz-targets
