@@ -113,20 +113,27 @@ void schedule(void)
 	me->signalled |= me->state != TASK_RUNNING;
 }
 
+static inline void host_copy(const void *from, u32 length)
+{
+	u8 *ring = CONTROL->memory + SIVRING_H2G_OFF;
+	u32 at = host.tail % SIVRING_SIZE, first = min(length, (u32)SIVRING_SIZE - at);
+
+	if (first)
+		memcpy(ring + at, from, first);
+	if (length > first)
+		memcpy(ring, (const u8 *)from + first, length - first);
+	host.tail += length;
+}
+
 static inline void host_put(u16 type, u64 session, u64 sequence, const void *payload, u32 length)
 {
+	static const u8 zero[8];
 	const struct sivring_frame frame = { .length = length, .type = type,
 		.session = session, .sequence = sequence };
-	u8 *ring = CONTROL->memory + SIVRING_H2G_OFF;
-	const u8 *at = (const void *)&frame;
-	u32 i;
 
-	for (i = 0; i < sizeof(frame); i++)
-		ring[host.tail++ % SIVRING_SIZE] = at[i];
-	for (i = 0, at = payload; i < length; i++)
-		ring[host.tail++ % SIVRING_SIZE] = at[i];
-	while (host.tail % 8)
-		ring[host.tail++ % SIVRING_SIZE] = 0;
+	host_copy(&frame, sizeof(frame));
+	host_copy(payload, length);
+	host_copy(zero, -host.tail % 8);
 	control_page()->h2g_tail = host.tail;
 }
 

@@ -6,10 +6,11 @@
 # short: $FUZZ_RUNS inputs each (100000), $FUZZ_SECONDS at most (20).
 # long: $FUZZ_RUNS inputs each (10000000), or what $FUZZ_SECONDS allows (no bound);
 #	what is learned stays in $BUILD/fuzz/corpus.
+# $FUZZ_MAX_LEN: bytes of an input at most (4096).
 # A finding is kept in $BUILD/fuzz/findings/, and ends its target.
 set -u
 cd "$(dirname "$0")/../.." || exit 3
-: "${BUILD:=$PWD/build}" "${FUZZ_JOBS:=$(nproc)}"
+: "${BUILD:=$PWD/build}" "${FUZZ_JOBS:=$(nproc)}" "${FUZZ_MAX_LEN:=4096}"
 mode=${1:-}
 case $mode in
 short)	: "${FUZZ_RUNS:=100000}" "${FUZZ_SECONDS:=20}" ;;
@@ -43,7 +44,7 @@ one() { # one TARGET: run it, say what came of it
 		dirs=("$(mktemp -d)" "${dirs[@]}")
 	fi
 	nice -n 10 "$BUILD/fuzz/$t" -runs="$FUZZ_RUNS" -max_total_time="$FUZZ_SECONDS" \
-		-max_len=4096 -timeout=20 -print_final_stats=1 -rss_limit_mb=2048 "${options[@]}" \
+		-max_len="$FUZZ_MAX_LEN" -timeout=20 -print_final_stats=1 -rss_limit_mb=2048 "${options[@]}" \
 		-artifact_prefix="$BUILD/fuzz/findings/$t-" "${dirs[@]}" >"$log" 2>&1 </dev/null
 	rc=$?
 	[ "$mode" = long ] || rm -rf "${dirs[0]}"
