@@ -7,7 +7,6 @@
 #include "alloc.h"
 #include "bucket.h"
 
-#define USERS	64	/* that are told apart, by their number */
 #define SAY_MS	1000	/* between two lines on what was not done and not said */
 
 struct usage {
@@ -17,7 +16,7 @@ struct usage {
 };
 
 static struct usage *of_domain, *of_service;
-static struct bucket (*of_user)[USERS];	/* of a domain: handshakes */
+static struct bucket *of_named, *of_others;	/* handshakes: of a service's uid, of a domain's others */
 static uint32_t untold;			/* how many of them have something to say */
 
 static void usage_init(struct usage *u, const struct policy_limits *l)
@@ -29,13 +28,12 @@ static void usage_init(struct usage *u, const struct policy_limits *l)
 	u->refusals = (struct bucket){ .rate = refusals, .burst = refusals };
 }
 
-static void users_init(struct bucket *users, uint32_t handshakes)
+/* No payer has more than half of the domain's. */
+static struct bucket half_of(const struct policy_limits *l)
 {
-	const uint32_t half = (handshakes + 1) / 2;
-	uint32_t i;
+	const uint32_t half = (l->handshakes + 1) / 2;
 
-	for (i = 0; i < USERS; i++)
-		users[i] = (struct bucket){ .rate = half, .burst = half };
+	return (struct bucket){ .rate = half, .burst = half };
 }
 
 const struct policy_limits *limits_of(const struct domain *domain)
@@ -50,15 +48,21 @@ int limits_start(void)
 
 	of_domain = calloc(monitor.domain_count, sizeof(*of_domain));
 	of_service = calloc(p->service_count + 1, sizeof(*of_service));
-	of_user = calloc(monitor.domain_count, sizeof(*of_user));
-	if (!of_domain || !of_service || !of_user)
+	of_named = calloc(p->service_count + 1, sizeof(*of_named));
+	of_others = calloc(monitor.domain_count, sizeof(*of_others));
+	if (!of_domain || !of_service || !of_named || !of_others)
 		return -ENOMEM;
 	for (i = 0; i < monitor.domain_count; i++) {
 		usage_init(&of_domain[i], limits_of(&monitor.domains[i]));
-		users_init(of_user[i], limits_of(&monitor.domains[i])->handshakes);
+		of_others[i] = half_of(limits_of(&monitor.domains[i]));
 	}
-	for (i = 0; i < p->service_count; i++)
-		usage_init(&of_service[i], &p->services[i].limits);
+	for (i = 0; i < p->service_count; i++) {
+		const struct policy_service *service = &p->services[i];
+
+		usage_init(&of_service[i], &service->limits);
+		of_named[i] = half_of(service->vm == POLICY_ON_HOST ? &p->limits :
+				      &p->vms[service->vm].limits);
+	}
 	return 0;
 }
 
@@ -83,7 +87,8 @@ static void count(struct usage *u, uint64_t *what)
 
 /* --- sessions --- */
 
-uint32_t limits_payer(const struct domain *d, uint32_t uid)
+/* The first that names this uid as its own. */
+static const struct policy_service *named(const struct domain *d, uint32_t uid)
 {
 	const uint32_t vm = d->vm ? d->vm->index : POLICY_ON_HOST;
 	uint32_t i;
@@ -92,9 +97,22 @@ uint32_t limits_payer(const struct domain *d, uint32_t uid)
 		const struct policy_service *s = &monitor.policy->services[i];
 
 		if (s->vm == vm && !s->any_uid && s->uid == uid)
-			return uid;
+			return s;
 	}
-	return SIVP_ANY_ID;
+	return NULL;
+}
+
+uint32_t limits_payer(const struct domain *d, uint32_t uid)
+{
+	return named(d, uid) ? uid : SIVP_ANY_ID;
+}
+
+static struct bucket *payers_bucket(const struct session *session)
+{
+	const struct policy_service *s = named(session->domain, session->who.payer);
+
+	return s ? &of_named[s - monitor.policy->services] :
+		   &of_others[session->domain - monitor.domains];
 }
 
 static bool begin_handshake(struct usage *u)
@@ -109,7 +127,7 @@ bool limits_handshake(const struct session *s)
 {
 	struct usage *u = usage_of(s->domain);
 
-	if (bucket_take(&of_user[s->domain - monitor.domains][s->who.payer % USERS]))
+	if (bucket_take(payers_bucket(s)))
 		return begin_handshake(u);
 	count(u, &u->undone);
 	return false;
