@@ -23,12 +23,13 @@ workers() { status | jq '.vms[].worker_pid'; }
 victim() { as a "$@" >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- & }
 
 @test "revoke: the mapping dies within moments, the service stays out, its name is free" {
-	local began ended
+	local began ended number
+	number=$(serial gone1)
 	victim gone1 "$F/shmtool" open /m-one rwcx , truncate 4096 , map rw , write 0 first , \
 		waitfault 0 30 , fails EACCES open /m-other rwcx
 	run_x b waitopen /m-one rw 20 , map rw , wait 0 first 20
 	began=$(date +%s%N)
-	run_x revoke gone1
+	run_x ca revoke "$number" --run-dir "$W/run"
 	wait_for 20 said 'fault SIGBUS'
 	ended=$(stat -c %.Y "$BATS_TEST_TMPDIR/out")
 	echo "# from the command to SIGBUS in the guest: $(awk "BEGIN { printf \"%.0f\", ($ended - $began / 1e9) * 1000 }") ms" >&3
