@@ -35,31 +35,29 @@ static int system_error(const struct policy_parser *parser, int code,
 }
 
 /* Returns the bytes read into the allocated, NUL-terminated *text: all of the file's. */
-static ssize_t read_text(int fd, char **text)
+static ssize_t read_text(int fd, off_t size, char **text)
 {
-	struct stat st;
 	ssize_t n;
 
-	if (fstat(fd, &st))
-		return -errno;
-	if (st.st_size >= FILE_MAX)
+	if (size >= FILE_MAX)
 		return -EFBIG;
-	*text = malloc((size_t)st.st_size + 2);
+	*text = malloc((size_t)size + 2);
 	if (!*text)
 		return -ENOMEM;
-	n = sivshmem_read_all(fd, *text, (size_t)st.st_size + 1);
+	n = sivshmem_read_all(fd, *text, (size_t)size + 1);
 	if (n < 0)
 		return n;
 	(*text)[n] = '\0';
-	return n > st.st_size ? -EAGAIN : n;	/* it is being written */
+	return n > size ? -EAGAIN : n;	/* it is being written */
 }
 
-static int check_file(const struct policy_parser *parser, int fd)
+static int check_file(const struct policy_parser *parser, int fd, off_t *size)
 {
 	struct stat st;
 
 	if (fstat(fd, &st))
 		return system_error(parser, -errno, "cannot stat the policy");
+	*size = st.st_size;
 	if (!S_ISREG(st.st_mode))
 		return sivshmem_error_set(parser->err, -EINVAL,
 			"%s: not a regular file", parser->path);
@@ -98,14 +96,15 @@ static int load_file(const struct policy_parser *parser)
 {
 	int fd = open(parser->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	char *text = NULL;
+	off_t size = 0;
 	ssize_t n;
 
 	if (fd < 0)
 		return system_error(parser, -errno, "cannot open the policy");
-	n = check_file(parser, fd);
+	n = check_file(parser, fd, &size);
 	if (n)
 		goto out;
-	n = read_text(fd, &text);
+	n = read_text(fd, size, &text);
 	if (n < 0) {
 		system_error(parser, (int)n, "cannot read the policy");
 		goto out;
