@@ -189,8 +189,8 @@ under_systemd() { # OPTION...
 	print("emptied", os.fstat(fd).st_size, flush=True)
 	assert raw(FTRUNCATE, fd, ctypes.c_long(2 ** 63 - 1)) == 0
 	os.rename("/dev/shm/m-absurd", "/dev/shm/m-absurd2")
-	print("renamed", flush=True)
-	time.sleep(8)
+	print("renamed", os.getpid(), flush=True)
+	time.sleep(300)
 	P
 	as maker python3 "$BATS_TEST_TMPDIR/absurd.py" >"$BATS_TEST_TMPDIR/a" 2>&1 &
 	local p=$! before
@@ -204,13 +204,14 @@ under_systemd() { # OPTION...
 	[ "$(audit "$D" '.event == "taken-over" and .result == "refused"' | wc -l)" -eq "$before" ]
 	# as it was left, and as it was taken over
 	run_x b open /m-beside rwcx , truncate 100
-	wait "$p"
+	kill "$(sed -n 's/^renamed //p' "$BATS_TEST_TMPDIR/a")"
+	wait "$p" || true
 	as maker python3 - >"$BATS_TEST_TMPDIR/a" 2>&1 <<-'P' &
 	import _posixshmem, ctypes, os, time
 	fd = _posixshmem.shm_open("/m-absurd", os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
 	assert ctypes.CDLL(None).syscall(77, fd, ctypes.c_long(2 ** 63 - 1)) == 0
-	print("absurd", flush=True)
-	time.sleep(8)
+	print("absurd", os.getpid(), flush=True)
+	time.sleep(300)
 	P
 	p=$!
 	wait_for 5 grep -q absurd "$BATS_TEST_TMPDIR/a"
@@ -218,7 +219,8 @@ under_systemd() { # OPTION...
 	next_monitor KILL
 	run_x b open /m-beside rw , stat , unlink /m-beside , unlink /m-absurd
 	[ "$(audit "$D" '.event == "taken-over" and .result == "refused"' | wc -l)" -eq "$before" ]
-	kill $p
+	kill "$(sed -n 's/^absurd //p' "$BATS_TEST_TMPDIR/a")"
+	wait "$p" || true
 }
 
 @test "restart: who holds a file's lock in the kernel holds up nobody but himself" {

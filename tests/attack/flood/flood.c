@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A hostile guest kernel: for `seconds` it rings by each of its ivshmem devices,
+ * A hostile guest kernel: until it is unloaded it rings by each of its ivshmem devices,
  * without a pause, vectors and peers that it has, may not ring and that are none.
  * near=1: only vector 0 of peers with ids next to its own, as fast as that goes.
  */
@@ -11,10 +11,10 @@
 #include <linux/random.h>
 #include <linux/sched.h>
 
-static int seconds = 10;
 static bool near;
-module_param(seconds, int, 0);
 module_param(near, bool, 0);
+
+static struct task_struct *ringers[16];
 
 static u32 next(u32 own, u32 turn)
 {
@@ -32,20 +32,18 @@ static int run(void *arg)
 {
 	struct pci_dev *pdev = arg;
 	void __iomem *regs = ioremap(pci_resource_start(pdev, 0), 256);
-	unsigned long stop = jiffies + seconds * HZ;
 	u32 own, turn = 0;
 
-	if (!regs)
-		goto out;
-	own = readl(regs + 8);
-	while (time_before(jiffies, stop)) {
-		writel(next(own, turn++), regs + 12);
+	own = regs ? readl(regs + 8) : 0;
+	while (!kthread_should_stop()) {
+		if (regs)
+			writel(next(own, turn++), regs + 12);
 		if (!(turn % 256))
 			cond_resched();
 	}
 	pci_info(pdev, "flood: %u doorbells\n", turn);
-	iounmap(regs);
-out:
+	if (regs)
+		iounmap(regs);
 	pci_dev_put(pdev);
 	return 0;
 }
@@ -53,22 +51,25 @@ out:
 static int __init flood_init(void)
 {
 	struct pci_dev *pdev = NULL;
+	unsigned int n = 0;
 
-	while ((pdev = pci_get_device(0x1af4, 0x1110, pdev))) {
-		struct task_struct *t;
+	while ((pdev = pci_get_device(0x1af4, 0x1110, pdev)) && n < ARRAY_SIZE(ringers)) {
+		struct task_struct *t = kthread_run(run, pci_dev_get(pdev), "flood");
 
-		pci_dev_get(pdev);
-		t = kthread_run(run, pdev, "flood");
 		if (IS_ERR(t))
 			pci_dev_put(pdev);
+		else
+			ringers[n++] = t;
 	}
+	pci_dev_put(pdev);
 	return 0;
 }
 module_init(flood_init);
 
 static void __exit flood_exit(void)
 {
-	/* its threads have ended by then, says who unloads it */
+	for (unsigned int n = 0; n < ARRAY_SIZE(ringers) && ringers[n]; n++)
+		kthread_stop(ringers[n]);
 }
 module_exit(flood_exit);
 MODULE_DESCRIPTION("Attack by doorbells, for the tests");
