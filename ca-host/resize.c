@@ -152,6 +152,8 @@ static int resize_memory(struct object *o, uint64_t size, uint64_t pages, struct
 
 /* The record of one that is larger would make no sense: see keep_check.c. */
 #define LOCAL_MAX	(INT64_MAX / ALLOC_PAGE * ALLOC_PAGE)
+/* More than any quota, and the sum of all objects' is still a number of bytes. */
+#define PAGES_MAX	(UINT64_C(1) << 32)
 
 /* A write past the end of a local object makes it longer, and nobody is asked. */
 void resize_look(struct object *o)
@@ -161,7 +163,7 @@ void resize_look(struct object *o)
 	if (!is_local(o) || fstat(o->memfd, &st))
 		return;
 	o->size = (uint64_t)st.st_size < LOCAL_MAX ? (uint64_t)st.st_size : LOCAL_MAX;
-	o->pages = resize_pages(o->size);
+	o->pages = resize_pages(o->size) < PAGES_MAX ? resize_pages(o->size) : PAGES_MAX;
 }
 
 int resize_object(struct object *o, uint64_t size, struct domain *by, const char **reason)

@@ -207,11 +207,12 @@ bool roster_adopt(struct object *o, uint32_t last)
 /* No service has more than are left for the others: they could not prove themselves. */
 static bool has_share(const struct roster *r, const struct policy_service *service)
 {
+	/* a session that has to prove itself again has its members still: its holder's */
 	const struct member *m;
 	uint32_t own = 0;
 
 	TAILQ_FOREACH(m, &r->members, node)
-		own += m->grant && m->grant->session->service == service;
+		own += m->grant && m->grant->session->holder == service;
 	return r->present < PRESENT_MAX && own < PRESENT_MAX - r->present;
 }
 

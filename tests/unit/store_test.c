@@ -270,6 +270,29 @@ static void local_objects_are_memfds(void)
 	CHECK(!store_first(local));
 }
 
+/* Programs size their memfds as they like; the sum is still one, and the quota holds. */
+static void absurd_sizes_do_not_wrap(void)
+{
+	struct session *s = session("here");
+	const uint64_t most = INT64_MAX / P * P, sizes[] = { most, 2 * P, most };
+	static const char *const names[] = { "1", "2", "3" };
+	struct grant *g[3];
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		CHECK(!open_in(local, s, names[i], SIVP_O_CREAT, RW, &g[i]));
+		CHECK(!ftruncate(g[i]->object->memfd, (off_t)sizes[i]));
+		CHECK(!store_resize(g[i], 1, true, &reason));
+	}
+	CHECK(store_used(local) > local->quota);
+	CHECK(store_resize(g[2], INT64_MAX, false, &reason) == ENOSPC && reason);
+	CHECK(store_resize(g[1], 3 * P, false, &reason) == ENOSPC);
+	for (i = 0; i < 3; i++)
+		CHECK(!store_unlink(s, local, names[i], &reason));
+	session_destroy(s);
+	CHECK(!store_first(local));
+}
+
 /* How often it is asked, until it is done. */
 static int resize_on(struct grant *g, uint64_t size)
 {
@@ -418,6 +441,7 @@ int main(void)
 	RUN(objects_never_share_pages);
 	RUN(sessions_have_a_limit);
 	RUN(local_objects_are_memfds);
+	RUN(absurd_sizes_do_not_wrap);
 	RUN(large_ones_go_in_slices);
 	RUN(locks_are_kept_by_grant);
 	RUN(others_hear_of_what_is_committed);
