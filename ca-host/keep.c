@@ -209,9 +209,7 @@ static uint32_t locks_of(const struct grant *g, struct sivring_lock *all)
 	const struct lock *l;
 	uint32_t n = 0;
 
-	for (l = LIST_FIRST(&g->object->locks); l; l = lock_next(l)) {
-		if (lock_grant(l) != g)
-			continue;
+	for (l = LIST_FIRST(&g->locks); l; l = lock_next(l)) {
 		if (all)
 			all[n] = *lock_is(l);
 		n++;
@@ -244,12 +242,15 @@ void keep_locks(const struct grant *g)
 static void put_objects(void)
 {
 	const struct object *o;
+	const struct grant *g;
 	uint32_t i;
 
 	for (i = 0; i < monitor.policy->channel_count; i++)
 		for (o = store_first(&monitor.policy->channels[i]); o; o = LIST_NEXT(o, node)) {
 			keep_object(o);
-			lock_keep_all(o);
+			LIST_FOREACH(g, &o->grants, of_object)
+				if (!LIST_EMPTY(&g->locks))
+					keep_locks(g);
 		}
 }
 

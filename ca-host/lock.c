@@ -12,19 +12,14 @@
 #define LOCKS_MAX	1024	/* of a VM on one object */
 
 struct lock {
-	LIST_ENTRY(lock) node;
+	LIST_ENTRY(lock) node, of_grant;
 	struct grant *grant;
 	struct sivring_lock is;
 };
 
 const struct lock *lock_next(const struct lock *l)
 {
-	return LIST_NEXT(l, node);
-}
-
-const struct grant *lock_grant(const struct lock *l)
-{
-	return l->grant;
+	return LIST_NEXT(l, of_grant);
 }
 
 const struct sivring_lock *lock_is(const struct lock *l)
@@ -90,36 +85,40 @@ static bool splits(const struct grant *grant, const struct sivring_lock *wanted)
 	return false;
 }
 
+static struct grant_list touched = LIST_HEAD_INITIALIZER(touched);
+
 /* Its grant has another set of locks from here on. */
 static void changed(struct lock *l)
 {
+	if (!l->grant->relock)
+		LIST_INSERT_HEAD(&touched, l->grant, of_changed);
 	l->grant->relock = true;
 }
 
 /* Only those of grants that are touched, and of each once. */
-static void keep_changed(const struct object *o)
+static void keep_changed(void)
 {
 	struct grant *g;
 
-	LIST_FOREACH(g, &o->grants, of_object) {
-		if (g->relock)
-			keep_locks(g);
+	while ((g = LIST_FIRST(&touched))) {
+		LIST_REMOVE(g, of_changed);
 		g->relock = false;
+		keep_locks(g);
 	}
 }
 
-void lock_keep_all(const struct object *o)
+static void add_lock(struct lock *l, struct grant *grant, const struct sivring_lock *is)
 {
-	struct lock *l;
-
-	LIST_FOREACH(l, &o->locks, node)
-		changed(l);
-	keep_changed(o);
+	l->grant = grant;
+	l->is = *is;
+	LIST_INSERT_HEAD(&grant->object->locks, l, node);
+	LIST_INSERT_HEAD(&grant->locks, l, of_grant);
 }
 
 static void remove_lock(struct lock *l)
 {
 	LIST_REMOVE(l, node);
+	LIST_REMOVE(l, of_grant);
 	free(l);
 }
 
@@ -129,10 +128,8 @@ static struct lock *cut(struct lock *l, const struct sivring_lock *range, struct
 	bool before = l->is.start < range->start, after = l->is.end > range->end;
 
 	if (sticks_out(l, range)) {
-		spare->grant = l->grant;
-		spare->is = l->is;
+		add_lock(spare, l->grant, &l->is);
 		spare->is.start = range->end + 1;
-		LIST_INSERT_AFTER(l, spare, node);
 		spare = NULL;
 	}
 	if (before)
@@ -164,12 +161,10 @@ static bool replace(struct grant *grant, const struct sivring_lock *wanted,
 	if (wanted->type == SIVRING_LOCK_NONE) {
 		free(fresh);
 	} else {
-		fresh->grant = grant;
-		fresh->is = *wanted;
-		LIST_INSERT_HEAD(&grant->object->locks, fresh, node);
+		add_lock(fresh, grant, wanted);
 		changed(fresh);
 	}
-	keep_changed(grant->object);
+	keep_changed();
 	return less;
 }
 
@@ -237,18 +232,12 @@ int lock_set(struct grant *grant, const struct sivring_lock *wanted,
 
 void lock_drop(const struct grant *grant)
 {
-	struct lock *l, *next;
-	bool any = false;
+	struct lock *l;
 
-	for (l = LIST_FIRST(&grant->object->locks); l; l = next) {
-		next = LIST_NEXT(l, node);
-		if (l->grant != grant)
-			continue;
-		remove_lock(l);
-		any = true;
-	}
-	if (!any)
+	if (LIST_EMPTY(&grant->locks))
 		return;
+	while ((l = LIST_FIRST(&grant->locks)))
+		remove_lock(l);
 	keep_locks(grant);
 	tell(grant->object);
 }

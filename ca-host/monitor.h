@@ -60,16 +60,17 @@ struct session {
 	struct grant_list grants;
 };
 
+LIST_HEAD(lock_list, lock);
 struct grant {
-	LIST_ENTRY(grant) of_session, of_object, by_id;
+	LIST_ENTRY(grant) of_session, of_object, by_id, of_changed;
 	uint64_t id;
 	uint32_t rights;
 	struct session *session;
 	struct object *object;
-	bool relock;			/* while lock.c changes its locks */
+	struct lock_list locks;
+	bool relock;			/* while lock.c changes them */
 };
 
-LIST_HEAD(lock_list, lock);
 struct object {
 	LIST_ENTRY(object) node;
 	const struct policy_channel *channel;
@@ -184,9 +185,7 @@ void store_adopted(void);
 int lock_set(struct grant *grant, const struct sivring_lock *wanted,
 	struct sivring_lock *in_way);
 void lock_drop(const struct grant *grant);	/* all that it holds */
-void lock_keep_all(const struct object *object);	/* put them into the journal */
-const struct lock *lock_next(const struct lock *lock);
-const struct grant *lock_grant(const struct lock *lock);
+const struct lock *lock_next(const struct lock *lock);	/* of its grant */
 const struct sivring_lock *lock_is(const struct lock *lock);
 
 /* --- roster.c: the members of an object. Errors are positive errnos. --- */
