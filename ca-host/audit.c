@@ -93,12 +93,17 @@ static void put_who(json_t *line, const struct audit *a)
 {
 	const struct session *s = a->session;
 	const struct domain *d = s ? s->domain : a->domain;
-	uint64_t serial = s && s->service ? s->serial : a->serial;
+	const struct policy_service *service = s ? s->service : NULL;
+	uint64_t serial;
 
+	/* one that has to prove itself again is about what it had: its holder's */
+	if (s && !service && !a->subject)
+		service = s->holder;
+	serial = service ? s->serial : a->serial;
 	if (d)
 		json_object_set_new(line, "vm", json_string(d->name));
-	if (s && s->service)
-		json_object_set_new(line, "service", json_string(s->service->name));
+	if (service)
+		json_object_set_new(line, "service", json_string(service->name));
 	else if (a->subject)
 		put_text(line, "service", a->subject, SIVP_NAME_LEN);
 	if (s)
@@ -421,6 +426,8 @@ void audit_write(const struct audit *a)
 		put_text(line, "channel", a->channel, SIVP_NAME_LEN);
 	if (a->object)
 		put_text(line, "object", a->object, SIVP_NAME_LEN);
+	if (a->to)
+		put_text(line, "to", a->to, SIVP_NAME_LEN);
 	if (a->rights)
 		put_rights(line, a->rights);
 	json_object_set_new(line, "result",

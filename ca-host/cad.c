@@ -293,7 +293,7 @@ static int first_of(int a, int b)
 
 static int deadline(void)
 {
-	return first_of(first_of(wipe_deadline(), limits_deadline()),
+	return first_of(first_of(first_of(wipe_deadline(), limits_deadline()), hub_deadline()),
 			first_of(domains_deadline(), audit_deadline()));
 }
 
@@ -303,6 +303,7 @@ static void tick(void)
 	limits_tick();
 	audit_tick();
 	wipe_tick();
+	hub_tick();
 }
 
 static void check(int r, const char *what)

@@ -27,9 +27,14 @@
 
 #include "alloc.h"
 #include "keep.h"
+#include "limits.h"
 #include "send_fd.h"
 
 #define GREETING_MAX	(4 + POLICY_MAX_VMS)
+#define RETURNS		1	/* of a QEMU, a second */
+#define RETURNS_AT_ONCE	20
+
+static int waiting;		/* devices that do not listen yet */
 
 struct word {
 	int64_t value;
@@ -85,7 +90,7 @@ static uint32_t greet_link(const struct device *dev, struct word *w)
 	return n;
 }
 
-static void device_listen(struct device *dev);
+static void come_again(struct device *dev);
 
 /*
  * What the journal has of the connection stays till the end: who starts in the
@@ -108,7 +113,7 @@ static void device_gone(struct device *dev)
 		wake_vm_gone((uint32_t)dev->link, dev->domain->vm->index);
 	}
 	loop_drop(&dev->conn);
-	device_listen(dev);
+	come_again(dev);
 }
 
 /* True when all of it is out. */
@@ -169,7 +174,7 @@ static void listener_ready(struct watch *watch, uint32_t events)
 	if (fd < 0)
 		return;
 	if (!peer_allowed(dev, fd)) {
-		audit_write(&(struct audit){ .event = "vm-up", .domain = dev->domain,
+		limits_log(&(struct audit){ .event = "vm-up", .domain = dev->domain,
 			.refused = true, .reason = "QEMU runs as another uid" });
 		close(fd);
 		return;
@@ -201,7 +206,8 @@ static void wait_for_qemu(struct device *dev)
 	keep_device(dev);
 }
 
-static void device_listen(struct device *dev)
+/* False: it must be tried again. */
+static bool device_listen(struct device *dev)
 {
 	const struct policy_vm *vm = dev->domain->vm;
 	int fd = monitor_listen(dev->path, SOCK_STREAM, 0600);
@@ -209,12 +215,46 @@ static void device_listen(struct device *dev)
 	if (fd < 0) {
 		warnc(-fd, "%s: QEMU cannot connect", dev->path);
 		keep_device(dev);
-		return;
+		return false;
 	}
 	if (!vm->any_uid && geteuid() == 0 && lchown(dev->path, vm->uid, (gid_t)-1))
 		warn("%s", dev->path);
 	dev->listener.fd = fd;
 	wait_for_qemu(dev);
+	return true;
+}
+
+/* A QEMU that comes and goes without end costs a worker, lines of the log and records. */
+static void come_again(struct device *dev)
+{
+	bool can = bucket_take(&dev->returns) && device_listen(dev);
+
+	if (!can)
+		keep_device(dev);
+	waiting += !can - dev->waits;
+	dev->waits = !can;
+}
+
+static void try_again(struct device *dev)
+{
+	if (dev->waits && bucket_has(&dev->returns))
+		come_again(dev);
+}
+
+int hub_deadline(void)
+{
+	return waiting ? 1000 / RETURNS : -1;
+}
+
+void hub_tick(void)
+{
+	uint32_t i, k;
+
+	for (i = 0; waiting && i < monitor.policy->vm_count; i++) {
+		try_again(&monitor.domains[i].control);
+		for (k = 0; k < monitor.policy->link_count; k++)
+			try_again(&monitor.links[k].device[i]);
+	}
 }
 
 static bool is_socket(const char *path)
@@ -267,6 +307,7 @@ static void device_start(struct device *dev, struct domain *d, int link)
 	int r;
 
 	dev->listener.fd = dev->conn.fd = -1;
+	dev->returns = (struct bucket){ .rate = RETURNS, .burst = RETURNS_AT_ONCE };
 	dev->domain = d;
 	dev->link = link;
 	if (link < 0)
@@ -280,10 +321,7 @@ static void device_start(struct device *dev, struct domain *d, int link)
 	r = make_parent(dev);
 	if (r)
 		errc(3, -r, "%s", dev->path);
-	if (device_goes_on(dev))
-		return;
-	device_listen(dev);
-	if (dev->listener.fd < 0)
+	if (!device_goes_on(dev) && !device_listen(dev))
 		exit(3);
 }
 

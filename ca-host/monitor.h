@@ -14,6 +14,7 @@
 
 #include "../shim/lib/clock.h"
 #include "../shim/lib/handshake.h"
+#include "bucket.h"
 #include "policy.h"
 #include "privsep.h"
 
@@ -100,9 +101,13 @@ struct device {
 	struct domain *domain;
 	int link;			/* index, or -1: control */
 	uint32_t sent;			/* messages of the greeting */
+	struct bucket returns;		/* how often it may listen anew */
+	bool waits;			/* for that */
 };
 int hub_start(void);
 void hub_stop(void);
+int hub_deadline(void);
+void hub_tick(void);
 
 /* --- domain.c --- */
 struct domain {
@@ -261,6 +266,7 @@ struct audit {
 	const struct session *session;
 	const struct domain *domain;	/* where there is no session */
 	const char *channel, *object;
+	const char *to;			/* its new name */
 	uint32_t rights;		/* 0: not said */
 	bool refused;
 	const char *reason;

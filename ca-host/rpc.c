@@ -187,6 +187,7 @@ static void audit_name(const char *event, const struct session *s,
 		return;
 	limits_log(&(struct audit){ .event = event, .session = s,
 		.channel = q->name.channel, .object = q->name.object,
+		.to = q->op == PRIV_RENAME ? q->name.to : NULL,
 		.rights = rights, .refused = error != 0, .reason = reason });
 }
 

@@ -416,6 +416,28 @@ held_share() { # FILE: of the 1024
 	wait_for 10 no_sessions
 }
 
+@test "local: a user who asks for the status all the time gets it now and then" {
+	requires root
+	run_x python3 - "$D/run/status.sock" <<'P'
+import os, socket, sys, time
+os.setgroups([])
+os.setresuid(4321, 4321, 4321)
+began, got = time.monotonic(), 0
+for i in range(200):
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(sys.argv[1])
+    try:
+        got += s.recv(10) != b""
+    except ConnectionResetError:
+        pass
+    s.close()
+most = 9 + 4 * (time.monotonic() - began)
+print("got", got, "of", most)
+assert 1 <= got <= most
+P
+	[ "$(status | jq -r .host)" = testhost ]
+}
+
 @test "local: one user who is many has one user's connections and handshakes" {
 	requires root
 	# as newuidmap(1) lets him be

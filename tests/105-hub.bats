@@ -126,6 +126,23 @@ own() { awk '$2 == "event" { n = $3 } END { print n }' "$W/$1-$2"; }
 	[ "$(sed -n 2p "$W/a-control")" = "32768 none" ]
 }
 
+@test "hub: a QEMU that comes and goes without end is let in so often, and others as ever" {
+	world
+	local began=$SECONDS p
+	qemu churn "$(socket a control)" 6 >"$W/churn" 3>&- &
+	p=$!
+	sleep 1
+	greet b control
+	greet b link0
+	wait "$p"
+	cat "$W/churn"
+	# 20 at once, and one in each second
+	[ "$(audit "$W" '.event == "vm-up" and .vm == "a"' | wc -l)" -le $((22 + SECONDS - began)) ]
+	[ "$(audit "$W" '.event == "vm-up" and .vm == "a"' | wc -l)" -ge 20 ]
+	wait_for 10 test -S "$(socket a control)"
+	greet a control
+}
+
 @test "hub: a device that is taken has no socket, and the next QEMU the same id and no old word" {
 	world
 	greet a control

@@ -94,6 +94,16 @@ rotate() {
 	has "out of order"
 }
 
+@test "audit: a rename says what from, and what to" {
+	SIVSHMEM_MAP=$D/map SIVSHMEM_IDENTITY=$D/id LD_PRELOAD=$SHIM python3 - <<-'P'
+	import os
+	os.close(os.open("/dev/shm/from", os.O_CREAT | os.O_RDWR, 0o600))
+	os.rename("/dev/shm/from", "/dev/shm/to")
+	os.unlink("/dev/shm/to")
+	P
+	[ "$(audit "$D" '.event == "rename" and .object == "from" and .to == "to"' | wc -l)" -eq 1 ]
+}
+
 @test "audit: who may write the file alters and removes nothing unseen" {
 	local whole
 	opens 2

@@ -9,6 +9,7 @@ qemu.py greet SOCKET [--say HEX] [--hold SECONDS]
 qemu.py mark SOCKET TEXT    write TEXT to each page of the memory, and go
 qemu.py find SOCKET TEXT    "found" or "nothing", anywhere in the memory
 qemu.py jam SOCKET          fill its own doorbell, make who rings it wait, print "held", stay
+qemu.py churn SOCKET SECONDS    come and go without end; says how often it was let in
 qemu.py open FILE ro|rw     "opened" with its bytes, or the error's name
 """
 import argparse
@@ -94,6 +95,17 @@ def jam(args):
     time.sleep(60)
 
 
+def churn(args):
+    end, times = time.monotonic() + float(args.text), 0
+    while time.monotonic() < end:
+        try:
+            connect(args.path).close()
+            times += 1
+        except OSError:
+            time.sleep(0.001)
+    print("times", times)
+
+
 def open_file(args):
     try:
         fd = os.open(args.path, os.O_RDWR if args.text == "rw" else os.O_RDONLY)
@@ -105,13 +117,13 @@ def open_file(args):
 
 def main():
     p = argparse.ArgumentParser()
-    p.add_argument("what", choices=["greet", "mark", "find", "jam", "open"])
+    p.add_argument("what", choices=["greet", "mark", "find", "jam", "churn", "open"])
     p.add_argument("path")
     p.add_argument("text", nargs="?")
     p.add_argument("--say")
     p.add_argument("--hold", type=float)
     args = p.parse_args()
-    {"greet": greet, "mark": mark, "find": find, "jam": jam, "open": open_file}[args.what](args)
+    {"greet": greet, "mark": mark, "find": find, "jam": jam, "churn": churn, "open": open_file}[args.what](args)
 
 
 main()

@@ -65,6 +65,31 @@ static void a_decision_is_one_line(void)
 	json_decref(line);
 }
 
+/* After a restart of its worker or of the daemon: whose grants it has is known still. */
+static void unproved_sessions_are_their_holders(void)
+{
+	struct policy_service holder = { .name = "s/b" };
+	struct domain d = { .name = "a" };
+	struct session s = { .domain = &d, .holder = &holder, .serial = 0xcd };
+	const char *service, *serial, *to;
+	unsigned int lines;
+	json_t *line;
+
+	audit_write(&(struct audit){ .event = "rename", .session = &s, .object = "x", .to = "y" });
+	line = last_line(&lines);
+	CHECK(!json_unpack(line, "{s:s, s:s, s:s}", "service", &service, "serial", &serial,
+			   "to", &to));
+	CHECK(!strcmp(service, "s/b") && !strcmp(serial, "00000000000000cd") && !strcmp(to, "y"));
+	json_decref(line);
+	/* whoever it claims to be now */
+	audit_write(&(struct audit){ .event = "auth", .session = &s, .subject = "s/c",
+		.serial = 0xab, .refused = true });
+	line = last_line(&lines);
+	CHECK(!json_unpack(line, "{s:s, s:s}", "service", &service, "serial", &serial));
+	CHECK(!strcmp(service, "s/c") && !strcmp(serial, "00000000000000ab"));
+	json_decref(line);
+}
+
 /* A name of the guest's choice can neither end the line nor forge a field. */
 static void hostile_names_stay_inside(void)
 {
@@ -123,6 +148,7 @@ int main(void)
 	close(fd);
 	signal(SIGXFSZ, SIG_IGN);
 	RUN(a_decision_is_one_line);
+	RUN(unproved_sessions_are_their_holders);
 	RUN(hostile_names_stay_inside);
 	RUN(a_full_disk_tears_no_line);
 	unlink(file);
