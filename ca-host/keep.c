@@ -162,6 +162,15 @@ void keep_object_gone(const struct object *o)
 {
 	handover_forget(o->memfd);
 	gone(KEEP_OBJECT, o->id);
+	if (o->writer_count)
+		gone(KEEP_WRITERS, o->id);
+}
+
+void keep_writers(const struct object *o)
+{
+	if (journal && !quiet && o->writer_count)
+		journal_put(journal, KEEP_WRITERS, o->id, NULL, 0, o->writers,
+			    o->writer_count * sizeof(*o->writers));
 }
 
 void keep_session(const struct session *s)
@@ -248,6 +257,7 @@ static void put_objects(void)
 	for (i = 0; i < monitor.policy->channel_count; i++)
 		for (o = store_first(&monitor.policy->channels[i]); o; o = LIST_NEXT(o, node)) {
 			keep_object(o);
+			keep_writers(o);
 			LIST_FOREACH(g, &o->grants, of_object)
 				if (!LIST_EMPTY(&g->locks))
 					keep_locks(g);

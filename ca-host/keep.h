@@ -11,6 +11,7 @@
 
 void keep_object(const struct object *object);
 void keep_object_gone(const struct object *object);
+void keep_writers(const struct object *object);
 void keep_session(const struct session *session);	/* of a VM; others end with us */
 void keep_session_gone(const struct session *session);
 void keep_grant(const struct grant *grant);

@@ -19,6 +19,7 @@
 #include "journal.h"
 #include "keep_check.h"
 #include "resize.h"
+#include "writers.h"
 
 struct kept {
 	uint32_t kind, count;		/* of the tail */
@@ -42,6 +43,7 @@ static const struct {
 	[KEEP_SESSION] = { sizeof(struct keep_session), 1, 0 },
 	[KEEP_GRANT] = { sizeof(struct keep_grant), 1, 0 },
 	[KEEP_LOCKS] = { 0, sizeof(struct sivring_lock), UINT32_MAX },
+	[KEEP_WRITERS] = { 0, sizeof(uint64_t), UINT32_MAX },
 };
 
 static struct kept *all;
@@ -400,6 +402,15 @@ static void load_locks(const struct kept *k)
 		lock_set(g, &l[i], &in_way);
 }
 
+static void load_writers(const struct kept *k)
+{
+	const struct object o = { .id = k->key };
+	struct object *const *of = tfind(&o, &by_id, compare_objects);
+
+	if (of && writers_adopt(*of, k->tail, k->count))
+		err(3, "writers");
+}
+
 static void nothing(void *node)
 {
 	(void)node;
@@ -426,6 +437,8 @@ void keep_load(void)
 			load_grant(k, &sessions);
 		else if (k->kind == KEEP_LOCKS)
 			load_locks(k);
+		else if (k->kind == KEEP_WRITERS)
+			load_writers(k);
 	}
 	monitor.next_session = next;
 	tdestroy(by_id, nothing);

@@ -22,6 +22,7 @@ enum keep_kind {
 	KEEP_SESSION,			/* key: host_id */
 	KEEP_GRANT,			/* key: its id */
 	KEEP_LOCKS,			/* key: the grant's id; the tail: struct sivring_lock */
+	KEEP_WRITERS,			/* key: the object's id; the tail: serials, uint64_t */
 	KEEP_KINDS
 };
 

@@ -85,6 +85,8 @@ struct object {
 	uint32_t mode, uid, gid;
 	bool unlinked;
 	int memfd;			/* local, else -1 */
+	uint64_t *writers;		/* of a local one: writers.h */
+	uint32_t writer_count;
 	uint32_t extent_count;
 	struct sivring_extent *extents;
 	uint32_t grant_count;
@@ -170,6 +172,7 @@ int store_resize(struct grant *grant, uint64_t size, bool grow_only,
 void store_forget_resize(struct domain *domain);
 struct grant *store_grant(uint64_t id);
 void store_release(struct grant *grant);
+void store_unlink_object(struct object *object);	/* whoever asks; it may be gone then */
 /* Describe for the wire; link is the IVPosition as the grant's VM sees it. */
 void store_describe(const struct grant *grant, struct sivring_object *out);
 struct object *store_first(const struct policy_channel *channel);

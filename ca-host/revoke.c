@@ -18,6 +18,7 @@
 
 #include "../shim/lib/cert.h"
 #include "crl.h"
+#include "writers.h"
 
 #define SEEN_FILE	"revoked.epoch"		/* the highest that was ever believed */
 
@@ -64,11 +65,34 @@ static void end(struct session *s)
 		domain_restart(s->domain);
 }
 
-/* --- all sessions --- */
+/* --- all of them --- */
 
 bool revoke_has(const struct sivp_chain *chain)
 {
 	return crl_has_chain(&list, chain);
+}
+
+static bool has_serial(uint64_t serial)
+{
+	return crl_has(&list, serial);
+}
+
+/* What a session could write that has ended before: its process may have it mapped still. */
+static void quarantine_rest(const struct policy_channel *channel)
+{
+	struct object *o, *next;
+	uint64_t serial;
+
+	for (o = store_first(channel); o; o = next) {
+		next = LIST_NEXT(o, node);
+		serial = o->unlinked ? 0 : writers_find(o, has_serial);
+		if (!serial)
+			continue;
+		audit_write(&(struct audit){ .event = "quarantine", .serial = serial,
+			.domain = monitor_host_domain(), .channel = channel->name,
+			.object = o->name, .reason = "revoked" });
+		store_unlink_object(o);
+	}
 }
 
 void revoke_sessions(bool again)
@@ -82,6 +106,9 @@ void revoke_sessions(bool again)
 				end(s);
 		}
 	}
+	for (i = 0; i < monitor.policy->channel_count; i++)
+		if (monitor.policy->channels[i].link == POLICY_ON_HOST)
+			quarantine_rest(&monitor.policy->channels[i]);
 }
 
 uint64_t revoke_epoch(void)

@@ -17,6 +17,7 @@
 #include "limits.h"
 #include "resize.h"
 #include "wipe.h"
+#include "writers.h"
 
 #define GRANT_BUCKETS	4096
 
@@ -161,10 +162,11 @@ static void drop_if_unused(struct object *o)
 	resize_free(o);
 	roster_free(o);
 	free(o->extents);
+	free(o->writers);
 	free(o);
 }
 
-static void unlink_object(struct object *o)
+void store_unlink_object(struct object *o)
 {
 	o->unlinked = true;
 	keep_object(o);
@@ -193,7 +195,7 @@ int store_unlink(struct session *session, const struct policy_channel *channel,
 		return r;
 	if (!o)
 		return ENOENT;
-	unlink_object(o);
+	store_unlink_object(o);
 	return 0;
 }
 
@@ -213,7 +215,7 @@ int store_rename(struct session *session, const struct policy_channel *channel,
 	strlcpy(o->name, to, sizeof(o->name));
 	keep_object(o);
 	if (old && old != o)
-		unlink_object(old);
+		store_unlink_object(old);
 	return 0;
 }
 
@@ -351,9 +353,12 @@ int store_open(struct session *session, const struct policy_channel *channel,
 		r = empty(o, session->domain, reason);
 	if (r || !o)
 		return r ? r : ENOMEM;
-	*grant = make_grant(session, o, effective(policy, rights));
+	/* first, so that there is no moment in which he has it and is not noted */
+	if (!is_local(channel) || !(rights & SIVSHMEM_RIGHT_WRITE) ||
+	    !writers_add(o, &session->chain))
+		*grant = make_grant(session, o, effective(policy, rights));
 	if (!*grant && *created)
-		unlink_object(o);
+		store_unlink_object(o);
 	return *grant ? 0 : ENOMEM;
 }
 

@@ -110,6 +110,28 @@ goes_on() { # SIGNAL
 	goes_on TERM
 }
 
+@test "restart: what a revoked service could write loses its name, though its session is over" {
+	start_holder sivshmem-cad --hold
+	local p serial
+	sivshmem-ca --dir "$D/ca" issue t/maker --out "$D/id/gone" >/dev/null 2>&1
+	as gone shmtool open /m-kept rwcx , truncate 100 , map rw , write 0 mine , wait 8 go 6 \
+		>"$BATS_TEST_TMPDIR/a" 2>&1 &
+	p=$!
+	run_x b waitopen /m-kept rw 10 , map rw , wait 0 mine 10
+	next_monitor KILL
+	run_x b open /m-kept rw
+	serial=$(sivshmem-ca --dir "$D/ca" show "$D/id/gone" --json | jq -r '.chain[0].serial')
+	run_x sivshmem-ca --dir "$D/ca" revoke "$serial" --run-dir "$D/run"
+	lost_its_name() { [ -n "$(audit "$D" '.event == "quarantine" and .object == "m-kept"')" ]; }
+	wait_for 5 lost_its_name
+	# new memory, in which nobody reads or writes who is not let in
+	run_x b fails ENOENT open /m-kept rw , open /m-kept rwcx , truncate 100 , map rw 100 , read 0 4
+	hasnt "read mine"
+	[ -n "$(audit "$D" ".event == \"quarantine\" and .serial == \"$serial\"")" ]
+	run_x a fails EEXIST open /m-kept rwcx , unlink /m-kept
+	wait "$p" || true
+}
+
 @test "restart: who connects while there is no monitor waits for the next" {
 	start_holder sivshmem-cad --hold
 	run_x a open /m-w rwcx , truncate 100
