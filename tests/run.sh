@@ -88,7 +88,7 @@ run_sanitize() {
 # what runs beside the others, one after the other
 start_beside() {
 	beside_log=$(mktemp) || exit 3
-	nice -n 10 env PATIENCE=10 "$0" "$@" >"$beside_log" 2>&1 </dev/null &
+	nice -n 15 env PATIENCE=10 "$0" "$@" >"$beside_log" 2>&1 </dev/null &
 	beside=$!
 }
 
