@@ -21,6 +21,7 @@
 #include <bsd/string.h>
 
 #include "../shim/lib/clock.h"
+#include "close_large.h"
 #include "handover.h"
 
 #define FILES_MAX	16384		/* as many as a monitor opens, see cad.c */
@@ -50,7 +51,7 @@ static void remove_files(const char *name)
 			i++;
 			continue;
 		}
-		close(files[i].fd);
+		close_large(files[i].fd);
 		files[i] = files[--file_count];
 	}
 }
@@ -131,30 +132,53 @@ static void put_number(const char *name, long number)
 		_exit(3);
 }
 
+static _Noreturn void cannot_start(void)
+{
+	warn("cannot give the monitor its %zu files", file_count);
+	_exit(3);
+}
+
+/* Whichever of them has the place of files[i] goes out of its way. */
+static void make_room(size_t i)
+{
+	const int place = FIRST + (int)i;
+	size_t k;
+
+	for (k = i + 1; k < file_count; k++)
+		if (files[k].fd == place) {
+			files[k].fd = fcntl(place, F_DUPFD_CLOEXEC, FIRST + (int)file_count);
+			if (files[k].fd < 0)
+				cannot_start();
+			return;
+		}
+}
+
+/* Each moves by itself: there may be nearly as many as this process may have. */
 static void put_files(int channel)
 {
-	char *names = calloc(file_count + 1, NAME_LEN + 1);
-	int *high = calloc(file_count + 1, sizeof(*high));
+	char *names = calloc(file_count + 1, NAME_LEN + 1), *end = names;
 	size_t i;
 
-	if (!names || !high)
-		_exit(3);
-	/* first out of the way, then into place */
 	channel = fcntl(channel, F_DUPFD, FIRST + (int)file_count);
-	for (i = 0; i < file_count; i++)
-		high[i] = fcntl(files[i].fd, F_DUPFD_CLOEXEC, FIRST + (int)file_count);
+	if (!names || channel < 0)
+		cannot_start();
 	for (i = 0; i < file_count; i++) {
-		if (high[i] < 0 || dup2(high[i], FIRST + (int)i) < 0)
-			_exit(3);
-		if (i)
-			strcat(names, ":");
-		strcat(names, files[i].name);
+		make_room(i);
+		if (files[i].fd == FIRST + (int)i) {
+			if (fcntl(files[i].fd, F_SETFD, 0))
+				cannot_start();
+		} else {
+			if (dup2(files[i].fd, FIRST + (int)i) < 0)
+				cannot_start();
+			close(files[i].fd);
+		}
+		end += sprintf(end, "%s%s", i ? ":" : "", files[i].name);
 	}
 	put_number(HANDOVER_FD_VAR, channel);
 	put_number("LISTEN_PID", getpid());
 	put_number("LISTEN_FDS", (long)file_count);
 	if (setenv("LISTEN_FDNAMES", names, 1))
-		_exit(3);
+		cannot_start();
 }
 
 static _Noreturn void become_monitor(int channel, char **argv)

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "close_large.h"
 #include "keep.h"
 #include "limits.h"
 #include "wipe.h"
@@ -197,9 +198,9 @@ int resize_object(struct object *o, uint64_t size, struct domain *by, const char
 /* To free it takes as long as it is large. */
 void resize_free(struct object *o)
 {
-	resize_look(o);
+	/* others may have a memfd mapped without our knowing, so it can't be cut to pieces first */
 	if (o->memfd >= 0)
-		wipe_close(o->memfd, o->size);
+		close_large(o->memfd);
 	else
 		give_back(o, o->extents, o->extent_count);
 }

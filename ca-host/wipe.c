@@ -3,14 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "alloc.h"
 #include "keep.h"
-
-#define LARGE	(UINT64_C(16) << 20)	/* bytes that take a while to go with their file */
 
 struct job {
 	STAILQ_ENTRY(job) node;
@@ -83,26 +79,4 @@ void wipe_tick(void)
 	monitor.links[job->link].wiping--;
 	wiped(job->link, &job->extent, r);
 	free(job);
-}
-
-static void *close_it(void *memory)
-{
-	close((int)(intptr_t)memory);
-	return NULL;
-}
-
-/* Others may have it mapped without our knowing, so it can't be cut to pieces first. */
-void wipe_close(int memory, uint64_t bytes)
-{
-	pthread_attr_t detached;
-	pthread_t thread;
-	int r = ENOMEM;
-
-	if (bytes >= LARGE && !pthread_attr_init(&detached)) {
-		pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-		r = pthread_create(&thread, &detached, close_it, (void *)(intptr_t)memory);
-		pthread_attr_destroy(&detached);
-	}
-	if (r)
-		close(memory);
 }

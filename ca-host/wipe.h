@@ -22,8 +22,6 @@ int wipe_now(int memory, uint64_t offset, uint64_t length);
 void wipe_later(uint32_t link, const struct sivring_extent *extent);
 /* Are pages of the link on their way? */
 bool wipe_pending(uint32_t link);
-/* Close a memfd of `bytes` whose pages may go with it, without waiting for that. */
-void wipe_close(int memory, uint64_t bytes);
 
 /* For the loop: ms until there is something to do, or -1; one slice of it. */
 int wipe_deadline(void);

@@ -172,6 +172,21 @@ under_systemd() { # OPTION...
 	start_holder "$run/systemd"
 }
 
+@test "restart: as many objects as there may be files are kept" {
+	local i n ops=() p
+	sed 's/objects = 100;/objects = 2000;/' "$D/ca/policy.conf" >"$D/many.conf"
+	POLICY=$D/many.conf start_holder prlimit --nofile=1024:1024 sivshmem-cad --hold
+	for n in 0 1 2; do
+		ops=()
+		for i in $(seq 200); do ops+=(open "/m-$n-$i" rwcx ,); done
+		a "${ops[@]}" stat >/dev/null
+	done
+	next_monitor KILL
+	run_x b open /m-0-1 rw , open /m-2-200 rw
+	[ -n "$(audit "$D" '.event == "taken-over" and .result == "granted"')" ]
+	[ "$(status | jq '.objects | length')" -eq 600 ]
+}
+
 @test "restart: under systemd's file store it is the same" {
 	under_systemd
 	goes_on KILL
