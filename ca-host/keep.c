@@ -87,7 +87,7 @@ void keep_link(uint32_t index)
 	const struct link *link = &monitor.links[index];
 	struct keep_link r = {
 		.writers = policy->writers, .readers = policy->readers,
-		.bytes = policy->memory, .usable = policy->usable,
+		.bytes = policy->memory, .usable = policy->usable, .version = SIVRING_VERSION,
 	};
 	uint32_t i;
 

@@ -186,7 +186,8 @@ static bool same_link(const struct keep_link *r, const struct policy_link *p)
 	uint32_t i;
 
 	if (r->writers != p->writers || r->readers != p->readers || r->bytes != p->memory ||
-	    r->usable != p->usable || !r->table != !p->split || memcmp(r->position, p->position, sizeof(r->position)))
+	    r->usable != p->usable || r->version != SIVRING_VERSION || !r->table != !p->split ||
+	    memcmp(r->position, p->position, sizeof(r->position)))
 		return false;
 	/* the same places, and the same VMs at them */
 	for (i = 0; i < monitor.policy->vm_count; i++) {

@@ -49,6 +49,7 @@ struct keep_link {
 	uint64_t bell[POLICY_MAX_VMS];
 	uint16_t position[POLICY_MAX_VMS];
 	uint64_t table;			/* 0: in the memory itself */
+	uint64_t version;		/* SIVRING_VERSION: what is where in it */
 };
 
 struct keep_device {

@@ -217,7 +217,7 @@ int roster_request(const struct session *session, const struct priv_request *req
 /* --- links, made by hub.c --- */
 struct link {
 	int memory;			/* memfd, or of `file` */
-	int table;			/* memfd with the wake table at its end */
+	int table;			/* memfd with the wake table: the memory, or one of its own */
 	char *file;			/* of a split link: link_file.c; else NULL */
 	int bell[POLICY_MAX_VMS];	/* eventfd of each VM, or -1 */
 	struct device device[POLICY_MAX_VMS];

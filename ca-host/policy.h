@@ -65,7 +65,7 @@ struct policy_channel {
 struct policy_link {
 	uint64_t writers, readers;	/* bit i: vms[i]; writers is within readers */
 	uint64_t memory;		/* bytes, power of two, >= 2 MiB */
-	uint64_t usable;		/* of them, before the wake table */
+	uint64_t usable;		/* of them, before the wake table and the holders */
 	bool split;			/* some VM may only read: the table is elsewhere */
 	/* the IVPosition of vms[i] on it: SIVRING_ID_LINK | index; 0 if not on it */
 	uint16_t position[POLICY_MAX_VMS];

@@ -88,14 +88,15 @@ static int size_links(const struct policy_parser *parser)
 
 	for (uint32_t i = 0; i < p->link_count; i++) {
 		struct policy_link *link = &p->links[i];
-		uint64_t table = (uint64_t)__builtin_popcountll(link->readers) *
-			sizeof(struct sivwake_slot);
+		uint64_t tables = (uint64_t)__builtin_popcountll(link->writers) *
+			sizeof(struct sivwake_holders);
 
 		link->split = policy_only_read(link) != 0;
-		if (link->split)
-			table = 0;
-		link->memory = round_up_pow2(link->memory + table);
-		link->usable = link->memory - table;
+		if (!link->split)
+			tables += (uint64_t)__builtin_popcountll(link->readers) *
+				sizeof(struct sivwake_slot);
+		link->memory = round_up_pow2(link->memory + tables);
+		link->usable = link->memory - tables;
 		total += link->memory;
 		if (total > POLICY_MEMORY_MAX)
 			return policy_bad(parser, first_line(p, i),

@@ -191,19 +191,6 @@ static void audit_name(const char *event, const struct session *s,
 		.rights = rights, .refused = error != 0, .reason = reason });
 }
 
-static void fill_wakes(struct sivring_grant *out, const struct policy_link *link,
-		       uint32_t vm)
-{
-	uint32_t i;
-
-	out->vm = vm;
-	out->vms = link->readers;
-	out->wakes = 0;
-	for (i = 0; i < monitor.policy->vm_count; i++)
-		if (policy_may_wake(link, vm, i))
-			out->wakes |= UINT64_C(1) << i;
-}
-
 static void fill_grant(const struct grant *g)
 {
 	const struct object *o = g->object;
@@ -217,9 +204,13 @@ static void fill_grant(const struct grant *g)
 	out->gid = o->gid;
 	memcpy(out->channel, o->channel->name, sizeof(out->channel));
 	memcpy(out->name, o->name, sizeof(out->name));
-	if (g->session->domain->vm)
-		fill_wakes(out, &monitor.policy->links[o->channel->link],
-			   g->session->domain->vm->index);
+	if (g->session->domain->vm) {
+		const struct policy_link *link = &monitor.policy->links[o->channel->link];
+
+		out->vm = g->session->domain->vm->index;
+		out->vms = link->readers;
+		out->writers = link->writers;
+	}
 	store_describe(g, &out->object);
 	reply_extents = o->extent_count;
 	if (o->extent_count)

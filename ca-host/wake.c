@@ -16,9 +16,8 @@ int wake_start(uint32_t index)
 	const struct policy_link *policy = &monitor.policy->links[index];
 	struct link *link = &monitor.links[index];
 	size_t size = (size_t)__builtin_popcountll(policy->readers) * sizeof(*link->slots);
-	uint64_t end = policy->split ? SIVWAKE_MEMORY : policy->memory;
 	void *slots = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, link->table,
-			   (off_t)(end - size));
+			   policy->split ? 0 : (off_t)policy->usable);
 
 	if (slots == MAP_FAILED)
 		return -errno;
@@ -33,17 +32,28 @@ static struct sivwake_slot *slot_of(uint32_t link, uint32_t vm)
 	return &monitor.links[link].slots[__builtin_popcountll(before)];
 }
 
-/* Whatever the VM wrote: afterwards none of its threads is said to live or sleep. */
-static void clear(struct sivwake_slot *slot)
+/* Whatever the VM wrote: afterwards none of its threads is said to sleep. */
+static void end_sleepers(struct sivwake_slot *slot)
 {
 	uint32_t i;
 
 	for (i = 0; i < SIVWAKE_BUCKETS; i++)
 		__atomic_store_n(&slot->waiters[i], 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&slot->owned, 0, __ATOMIC_RELAXED);
-	for (i = 0; i < SIVWAKE_HOLDERS; i++)
-		if (__atomic_load_n(&slot->holders[i], __ATOMIC_RELAXED) & 1)
-			__atomic_and_fetch(&slot->holders[i], 0xfffe, __ATOMIC_RELAXED);
+}
+
+/* Nor to live. They are not mapped: a file can be made shorter under a mapping. */
+static void end_holders(uint32_t index, uint32_t vm)
+{
+	static const struct sivwake_holders dead;
+	const struct policy_link *policy = &monitor.policy->links[index];
+	int from_end = __builtin_popcountll(policy->writers >> vm);
+
+	if (!(policy->writers >> vm & 1))
+		return;
+	if (pwrite(monitor.links[index].memory, &dead, sizeof(dead),
+		   (off_t)(policy->memory - (uint64_t)from_end * sizeof(dead))) != sizeof(dead))
+		warn("VM %s is gone, and its locks are not free", monitor.policy->vms[vm].name);
 }
 
 static void nothing(int signal)
@@ -82,7 +92,8 @@ void wake_vm_gone(uint32_t index, uint32_t vm)
 	const struct policy_link *policy = &monitor.policy->links[index];
 	uint32_t i;
 
-	clear(slot_of(index, vm));
+	end_sleepers(slot_of(index, vm));
+	end_holders(index, vm);
 	for (i = 0; i < monitor.policy->vm_count; i++) {
 		if (i == vm || !(policy->readers >> i & 1))
 			continue;

@@ -34,7 +34,6 @@ int siv_bell_probe(struct pci_dev *pdev, void __iomem *regs, u32 position)
 	b->doorbell.pdev = pdev;
 	b->doorbell.regs = regs;
 	b->doorbell.position = position;
-	b->doorbell.length = length;
 	b->doorbell.table = devm_memremap(&pdev->dev, pci_resource_start(pdev, 2), length,
 					  MEMREMAP_WB);
 	if (IS_ERR(b->doorbell.table))

@@ -100,7 +100,6 @@ static const struct dev_pagemap_ops link_ops = {
 static int probe_link(struct pci_dev *pdev, const struct siv_doorbell *doorbell)
 {
 	struct siv_link *link;
-	void *kva;
 	int err;
 
 	link = kzalloc(sizeof(*link), GFP_KERNEL);
@@ -127,14 +126,13 @@ static int probe_link(struct pci_dev *pdev, const struct siv_doorbell *doorbell)
 	link->pgmap.range.end = link->start + link->length - 1;
 	link->pgmap.nr_range = 1;
 	link->pgmap.ops = &link_ops;
-	kva = devm_memremap_pages(&pdev->dev, &link->pgmap);
-	if (IS_ERR(kva)) {
+	link->memory = devm_memremap_pages(&pdev->dev, &link->pgmap);
+	if (IS_ERR(link->memory)) {
+		err = PTR_ERR(link->memory);
 		siv_link_put(link);
-		return PTR_ERR(kva);
+		return err;
 	}
-	if (!link->doorbell.table) {
-		link->doorbell.table = kva;
-		link->doorbell.length = link->length;
+	if (link->doorbell.pdev == pdev) {
 		err = pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_MSIX);
 		if (err < 0) {
 			siv_link_put(link);

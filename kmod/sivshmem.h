@@ -26,13 +26,12 @@
 #define SIV_INBOX_MAX		16		/* unread messages of one session */
 #define SIV_SESSIONS_MAX	1024		/* as many as the host takes of a VM */
 
-/* How a link's VMs are rung, and its wake table, at the end of length bytes. */
+/* How a link's VMs are rung, and its wake table where that has a memory of its own. */
 struct siv_doorbell {
 	struct pci_dev *pdev;		/* with the interrupt */
 	void __iomem *regs;
 	u32 position;
 	void *table;
-	u64 length;
 };
 
 /* A link device; objects hold it beyond its removal. */
@@ -41,8 +40,9 @@ struct siv_link {
 	struct list_head node;		/* siv_links, under siv_lock */
 	struct pci_dev *pdev;
 	phys_addr_t start;
+	void *memory;			/* mapped; some VMs can only read it */
 	u64 length;
-	u64 usable;			/* without the wake table, once that is known */
+	u64 usable;			/* without what is at its end, once that is known */
 	struct siv_doorbell doorbell;
 	struct siv_wake *wake;		/* since the first grant; under siv_lock to set */
 	bool dead;			/* the device is gone; under siv_lock */

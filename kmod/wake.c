@@ -29,8 +29,9 @@ struct bucket {
 
 struct siv_wake {
 	struct siv_link *link;
-	struct sivwake_slot *slots;
-	u64 vms, wakes;
+	struct sivwake_slot *slots;	/* of vms */
+	struct sivwake_holders *holders;	/* of writers, who alone can write it */
+	u64 vms, writers, wakes;
 	u32 vm;
 	atomic_t sleepers, owned, turn;
 	struct delayed_work look;
@@ -50,9 +51,17 @@ static u32 rank(u64 vms, u32 vm)
 	return hweight64(vms & (BIT_ULL(vm) - 1));
 }
 
-static u64 table_size(u64 vms)
+static u64 holders_size(const struct sivring_grant *m)
 {
-	return hweight64(vms) * sizeof(struct sivwake_slot);
+	return hweight64(m->writers) * sizeof(struct sivwake_holders);
+}
+
+/* Of the link's memory, at its end. */
+static u64 tables_size(const struct siv_link *link, const struct sivring_grant *m)
+{
+	u64 slots = hweight64(m->vms) * sizeof(struct sivwake_slot);
+
+	return holders_size(m) + (link->doorbell.table ? 0 : slots);
 }
 
 static struct sivwake_slot *slot_of(const struct siv_wake *k, u32 vm)
@@ -63,6 +72,12 @@ static struct sivwake_slot *slot_of(const struct siv_wake *k, u32 vm)
 static struct sivwake_slot *own_slot(const struct siv_wake *k)
 {
 	return slot_of(k, k->vm);
+}
+
+/* NULL: it may only read the link, and so has no locks there. */
+static u16 *states_of(const struct siv_wake *k, u32 vm)
+{
+	return k->writers & BIT_ULL(vm) ? k->holders[rank(k->writers, vm)].state : NULL;
 }
 
 u32 siv_wake_vm(const struct siv_wake *k)
@@ -304,12 +319,14 @@ static irqreturn_t link_irq(int irq, void *arg)
 static bool owner_alive(const struct siv_wake *k, u32 owner)
 {
 	u32 vm = sivwake_owner_vm(owner), state;
+	const u16 *states;
 
 	if (vm == k->vm)
 		return siv_owner_alive(owner);
-	if (vm >= 64 || !(k->vms & BIT_ULL(vm)))
+	states = vm < 64 ? states_of(k, vm) : NULL;
+	if (!states)
 		return false;
-	state = READ_ONCE(slot_of(k, vm)->holders[sivwake_owner_holder(owner)]);
+	state = READ_ONCE(states[sivwake_owner_holder(owner)]);
 	return (state & 1) && (state & SIVWAKE_GENERATION) == (owner & SIVWAKE_GENERATION);
 }
 
@@ -319,7 +336,15 @@ void siv_wake_publish(u32 holder, u16 state)
 	struct siv_wake *k;
 
 	list_for_each_entry(k, &wakes, node)
-		WRITE_ONCE(own_slot(k)->holders[holder], state);
+		if (states_of(k, k->vm))
+			WRITE_ONCE(states_of(k, k->vm)[holder], state);
+}
+
+/* siv_owner_lock held */
+static void publish_all(const struct siv_wake *k)
+{
+	if (states_of(k, k->vm))
+		siv_owner_states(states_of(k, k->vm));
 }
 
 /* A host that met this kernel anew has taken its threads for dead. */
@@ -329,7 +354,7 @@ void siv_wake_republish(void)
 
 	spin_lock(&siv_owner_lock);
 	list_for_each_entry(k, &wakes, node)
-		siv_owner_states(own_slot(k)->holders);
+		publish_all(k);
 	spin_unlock(&siv_owner_lock);
 }
 
@@ -473,8 +498,8 @@ void siv_wake_revoked(struct siv_wake *k)
 
 static bool geometry_valid(const struct siv_link *link, const struct sivring_grant *m)
 {
-	return m->vm < 64 && (m->vms & BIT_ULL(m->vm)) && !(m->wakes & ~m->vms) &&
-	       !(m->wakes & BIT_ULL(m->vm)) && table_size(m->vms) < link->doorbell.length &&
+	return m->vm < 64 && (m->vms & BIT_ULL(m->vm)) && !(m->writers & ~m->vms) &&
+	       tables_size(link, m) < link->length &&
 	       (link->doorbell.position & SIVRING_ID_MASK) > rank(m->vms, m->vm);
 }
 
@@ -484,12 +509,12 @@ static int wake_start(struct siv_wake *k)
 	int err;
 
 	/* nothing of a guest that ran here before counts */
-	memset(own, 0, offsetof(struct sivwake_slot, holders));
+	memset(own, 0, sizeof(*own));
 	err = request_irq(pci_irq_vector(k->link->doorbell.pdev, 0), link_irq, 0, "sivshmem-link", k);
 	if (err)
 		return err;
 	spin_lock(&siv_owner_lock);
-	siv_owner_states(own->holders);
+	publish_all(k);
 	list_add(&k->node, &wakes);
 	spin_unlock(&siv_owner_lock);
 	return 0;
@@ -509,9 +534,13 @@ static struct siv_wake *wake_new(struct siv_link *link, const struct sivring_gra
 	INIT_DELAYED_WORK(&k->look, look);
 	k->link = link;
 	k->vms = m->vms;
-	k->wakes = m->wakes;
+	k->writers = m->writers;
+	/* two that may only read have nothing to say to each other */
+	k->wakes = (m->writers & BIT_ULL(m->vm) ? m->vms : m->writers) & ~BIT_ULL(m->vm);
 	k->vm = m->vm;
-	k->slots = link->doorbell.table + link->doorbell.length - table_size(m->vms);
+	k->slots = link->doorbell.table ?:
+		link->memory + link->length - tables_size(link, m);
+	k->holders = link->memory + link->length - holders_size(m);
 	return k;
 }
 
@@ -521,7 +550,7 @@ int siv_wake_bind(struct siv_link *link, const struct sivring_grant *m)
 	int err;
 
 	if (k)
-		return k->vms == m->vms && k->wakes == m->wakes && k->vm == m->vm ?
+		return k->vms == m->vms && k->writers == m->writers && k->vm == m->vm ?
 			0 : -EBADMSG;
 	if (!geometry_valid(link, m))
 		return -EBADMSG;
@@ -534,8 +563,7 @@ int siv_wake_bind(struct siv_link *link, const struct sivring_grant *m)
 		return err;
 	}
 	link->wake = k;
-	if (link->doorbell.pdev == link->pdev)
-		link->usable = link->length - table_size(m->vms);
+	link->usable = link->length - tables_size(link, m);
 	return 0;
 }
 
@@ -553,7 +581,7 @@ void siv_wake_unbind(struct siv_link *link)
 	disable_irq(irq);
 	cancel_delayed_work_sync(&k->look);
 	free_irq(irq, k);
-	memset(own_slot(k), 0, offsetof(struct sivwake_slot, holders));
+	memset(own_slot(k), 0, sizeof(*k->slots));
 	link->wake = NULL;
 	kvfree(k);
 }

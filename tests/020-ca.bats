@@ -76,7 +76,7 @@ mode() { stat -c %a "$1"; }
 	ca init --host ecu1
 	sed -i 's/^#  /  /' ca/policy.conf
 	ca check
-	has "VMs 2, services 2, channels 1, links 1 with 16M"
+	has "VMs 2, services 2, channels 1, links 1 with 32M"
 }
 
 @test "init refuses to overwrite, and keeps a policy that is there" {

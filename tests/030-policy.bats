@@ -197,5 +197,5 @@ P
 @test "the example of sivshmem-policy(5) is good" {
 	sed -n '/^version = 1;$/,/^\.Ed$/p' "$TOP/man/sivshmem-policy.5" | sed '$d' >p.conf
 	check p.conf
-	has "p.conf: good: VMs 2, services 4, channels 2, links 1 with 16M"
+	has "p.conf: good: VMs 2, services 4, channels 2, links 1 with 32M"
 }

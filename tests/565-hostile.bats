@@ -1,11 +1,36 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 # A hostile kernel in VM c writes over the hints by which the kernels of a link
-# wake each other's sleepers: wakes come late or for no reason, and no worse.
+# wake each other's sleepers: wakes come late or for no reason, and no worse. Of
+# the link of channel three it may write all, of that of main it may only read.
 
 load helpers
 load vmhelp
 load programs
+
+vm_policy() {
+	cat <<'P'
+version = 1;
+vms = ( { name = "a"; }, { name = "b"; }, { name = "c"; } );
+services = (
+  { name = "t/maker";  vm = "a"; uid = 1000; },
+  { name = "t/peer";   vm = "b"; uid = 1000; },
+  { name = "t/reader"; vm = "b"; uid = 1000; },
+  { name = "t/other";  vm = "b"; uid = 1000; },
+  { name = "t/third";  vm = "c"; uid = 1000; }
+);
+channels = (
+  { name = "main"; quota = "1M"; members = (
+      { service = "t/maker";  rights = "rw,create"; },
+      { service = "t/peer";   rights = "rw,create"; },
+      { service = "t/third";  rights = "ro"; } ); },
+  { name = "three"; quota = "1M"; members = (
+      { service = "t/maker";  rights = "rw,create"; },
+      { service = "t/peer";   rights = "rw,create"; },
+      { service = "t/third";  rights = "rw,create"; } ); }
+);
+P
+}
 
 setup_file() {
 	"$TOP/tests/kmod.sh" "$SIVSHMEM_KERNEL" "$BUILD/scribble-$SIVSHMEM_KERNEL" \
@@ -13,7 +38,10 @@ setup_file() {
 	VM_FILES=$BUILD/scribble-$SIVSHMEM_KERNEL/scribble.ko vm_world a b c
 }
 teardown_file() { vm_end; }
-teardown() { vm_note; }
+teardown() {
+	vm_note
+	in_vm c rmmod scribble || true
+}
 
 end() {
 	local place=$1 service=maker
@@ -21,9 +49,9 @@ end() {
 	as "$place" "$service" "$F/$2" "${@:3}"
 }
 
-# attack OPTION...: c is at it for 15 seconds
+# attack OPTION...: c is at it until the test's end
 attack() {
-	in_vm c insmod "$F/scribble.ko" seconds=15 "$@"
+	in_vm c insmod "$F/scribble.ko" "$@"
 }
 
 # to and fro through two semaphores, then a condition
@@ -43,8 +71,6 @@ rounds() {
 }
 
 @test "hostile: hints that are noise, and doorbells without end, wake for no reason at most" {
-	sleep 15
-	run_x in_vm c rmmod scribble
 	run_x attack noise=1
 	rounds /t3-noise
 	run_x end a synctool make /t3-noise2 4096 , sem-init 0 0 , sem-timedwait 0 1500 , \
@@ -53,7 +79,49 @@ rounds() {
 	has 'mutex-timedlock 64 -> 110 (ETIMEDOUT)'
 }
 
+# hold NAME: a holds a lock until it is told to die
+hold() {
+	bg owner end a synctool make "$1" 4096 , mutex-init 64 normal+robust , \
+		sem-init 128 0 , mutex-lock 64 , word 0 1 , sem-wait 128 , die
+	run_x end b synctool join "$1" , spinuntil 0 1
+}
+
+# held NAME OPTION...: a holds a lock, c attacks, b tries to have it; then its owner dies
+held() {
+	local name=$1
+	shift
+	hold "$name"
+	run_x attack "$@"
+	run_x end b synctool join "$name" , mutex-trylock 64 , mutex-timedlock 64 4000 , \
+		mutex-trylock 64 , sem-post 128 , mutex-timedlock 64 20000
+	[ "$(grep '^mutex' <<<"$output")" = 'mutex-trylock 64 -> 16 (EBUSY)
+mutex-timedlock 64 -> 110 (ETIMEDOUT)
+mutex-trylock 64 -> 16 (EBUSY)
+mutex-timedlock 64 -> 130 (EOWNERDEAD)' ]
+}
+
+@test "hostile: who may only read ends no owner of a lock among those who may write" {
+	held /m-wiped
+}
+
+@test "hostile: nor by noise" {
+	held /m-noise noise=1
+}
+
+@test "hostile: nor does he keep one alive that has died" {
+	held /m-frozen frozen=1
+}
+
 @test "hostile: the kernels of the others had nothing to complain about" {
 	no_splats a
+	no_splats b
+}
+
+@test "hostile: nor one whose VM has died" {
+	hold /m-gone
+	run_x attack frozen=1
+	kill -9 "$(cat "$W/a.pid")"
+	run_x end b synctool join /m-gone , mutex-timedlock 64 20000
+	has 'mutex-timedlock 64 -> 130 (EOWNERDEAD)'
 	no_splats b
 }

@@ -48,7 +48,7 @@
 #define SIVRING_ID_MASK		0x3fff
 
 #define SIVRING_MAGIC		0x52564953u	/* "SIVR" */
-#define SIVRING_VERSION		3
+#define SIVRING_VERSION		4
 #define SIVRING_MEMORY		(2u << 20)	/* control BAR2, bytes */
 #define SIVRING_SIZE		(512u << 10)
 #define SIVRING_G2H_OFF		(512u << 10)
@@ -148,7 +148,7 @@ struct sivring_grant {
 	char name[64];
 	/* the link's VMs as bits of the policy's order: see sivshmem/wake.h */
 	__u64 vms;			/* all of them */
-	__u64 wakes;			/* those that this VM may ring */
+	__u64 writers;			/* those that may write: they and all ring each other */
 	__u32 vm, pad;			/* this VM's own place in the order */
 	struct sivring_object object;	/* its extents follow */
 };

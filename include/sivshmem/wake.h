@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note OR MIT */
 /*
  * The wake table: how the kernels of a link's VMs tell each other that threads
- * sleep, and that some must wake. It lies at the end of the link's memory, one
- * slot per VM of the link in the order of the policy, and belongs to no object.
- * Where a VM may only read the link, it is at the end of a memory of its own.
+ * sleep, and that some must wake; one slot per VM of the link in the order of the
+ * policy. And which of their threads that can own locks live: the holders, of each
+ * VM that may write the link. These are the end of the link's memory, the slots lie
+ * before them, and both belong to no object. Where a VM may only read the link, the
+ * slots are at the start of a memory of its own, which all of them write.
  *
  * A VM counts its sleepers in its own slot before they look at their word a
  * last time; who changed the word looks for counts after that. Where there is
@@ -11,9 +13,10 @@
  * `dirty` (both with locked instructions) and rings vector 0 of that VM. A bucket is the hash
  * of object and offset: words that share one cost a spurious wake.
  *
- * All of it is hints, for any VM of the link can write it: a VM looks at its
- * sleepers' words itself once a second, and trusts for its own threads only
- * what it has in its own memory. Little-endian.
+ * The slots are hints, for any VM of the link can write them: a VM looks at its
+ * sleepers' words itself once a second. The holders end waits for a lock's owner,
+ * and so are where only those can write who can write the lock; a VM trusts for its
+ * own threads only what it has in its own memory. Little-endian.
  */
 #ifndef SIVSHMEM_WAKE_H
 #define SIVSHMEM_WAKE_H
@@ -34,14 +37,19 @@ struct sivwake_slot {
 	__u64 dirty[SIVWAKE_BUCKETS / 64];
 	__u32 died;			/* an owner of another VM: look at words */
 	__u32 pad2[231];
-	/* by the slot's VM, and by the daemon when that VM is gone: odd = alive */
-	__u16 holders[SIVWAKE_HOLDERS];
+};
+
+/* by their VM, and by the daemon when that is gone: odd = alive */
+struct sivwake_holders {
+	__u16 state[SIVWAKE_HOLDERS];
 };
 
 #ifdef __KERNEL__
-static_assert(sizeof(struct sivwake_slot) == 20480, "slot");
+static_assert(sizeof(struct sivwake_slot) == 4096, "slot");
+static_assert(sizeof(struct sivwake_holders) == 16384, "holders");
 #else
-_Static_assert(sizeof(struct sivwake_slot) == 20480, "slot");
+_Static_assert(sizeof(struct sivwake_slot) == 4096, "slot");
+_Static_assert(sizeof(struct sivwake_holders) == 16384, "holders");
 #endif
 
 static inline unsigned int sivwake_bucket(__u64 object, __u64 offset)

@@ -189,7 +189,7 @@ static inline struct granted a_grant(u64 id, u64 object)
 {
 	struct granted g = {
 		.grant = { .grant = id, .rights = 3, .mode = 0600, .channel = "c", .name = "o",
-			.vms = 7, .wakes = 6, .vm = 0,
+			.vms = 7, .writers = 3, .vm = 0,
 			.object = { .object = object, .generation = object, .size = 16384,
 				.change = 1, .link = LINK_POSITION, .extents_count = 2 } },
 		.extents = { { object * 32768, 8192 }, { object * 32768 + 16384, 8192 } },

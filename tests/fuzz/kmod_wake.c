@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Waiting between VMs: the module's own code with sleepers, owners and wakes of
- * this VM, while the other VMs write what they like into the table of the link.
+ * this VM, while the other VMs write what they like into the table of the link,
+ * and those that may write it also say whose threads live.
  */
 #include "kmod.h"
 
@@ -12,9 +13,15 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	return kmod_start();
 }
 
+/* Of VM 0, which is this one, and of VM 1: VM 2 may only read. */
+static struct sivwake_holders *holders(void)
+{
+	return (void *)(LINK->memory + LINK_LENGTH - 2 * sizeof(struct sivwake_holders));
+}
+
 static struct sivwake_slot *slots(void)
 {
-	return (void *)(LINK->memory + LINK_LENGTH - 3 * sizeof(struct sivwake_slot));
+	return (struct sivwake_slot *)holders() - 3;
 }
 
 static struct siv_wake *wake(void)
@@ -103,7 +110,7 @@ static void do_owner(u8 how)
 	ALWAYS(id && id < 1u << 30 && siv_owner_alive(id) && sivwake_owner_vm(id) == 0);
 }
 
-/* Any VM of the link can write all of it. */
+/* Any VM of the link can write all slots, and those that may write it the holders. */
 static void peers_write(u8 how)
 {
 	struct sivwake_slot *slot = &slots()[how % 3];
@@ -121,16 +128,19 @@ static void peers_write(u8 how)
 		slot->died = how;
 		break;
 	case 3:
-		slot->holders[take_uint16(&in) % SIVWAKE_HOLDERS] = take_uint16(&in);
+		holders()[bucket & 1].state[take_uint16(&in) % SIVWAKE_HOLDERS] = take_uint16(&in);
 		break;
 	case 4:
 		slot->owned = take_uint32(&in);
 		break;
 	case 5:
-		memset(slot, bucket, offsetof(struct sivwake_slot, holders));
+		memset(slot, bucket, sizeof(*slot));
 		break;
 	case 6:
 		memset(slot->dirty, bucket, sizeof(slot->dirty));
+		break;
+	case 7:
+		patch(&in, holders(), 2 * sizeof(*holders()));
 		break;
 	default:
 		patch(&in, slot, sizeof(*slot));
@@ -229,7 +239,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	in = (struct input){ NULL, 0 };
 	kmod_bind();
 	LINK->regs[SIV_REG_DOORBELL / 4] = 0;
-	memset(slots(), 0, 3 * sizeof(struct sivwake_slot));
+	memset(slots(), 0, 3 * sizeof(*slots()) + 2 * sizeof(*holders()));
 	memset(LINK->memory + 32768, 0, 2 * 32768);
 	open_two();
 	in = (struct input){ data, size };

@@ -40,7 +40,8 @@ static void check_channel(const struct policy *p, const struct policy_channel *c
 static void check_link(const struct policy *p, const struct policy_link *l)
 {
 	ALWAYS(!(l->writers & ~l->readers) && l->memory >= 2u << 20 &&
-	       !(l->memory & (l->memory - 1)) && l->usable < l->memory &&
+	       !(l->memory & (l->memory - 1)) &&
+	       (l->writers ? l->usable < l->memory : l->usable == l->memory) &&
 	       l->usable % 4096 == 0);
 	for (uint32_t i = 0; i < p->vm_count; i++)
 		ALWAYS(!(l->readers >> i & 1) == !l->position[i]);

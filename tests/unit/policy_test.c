@@ -164,15 +164,16 @@ static void links_by_writers_and_readers(void)
 	CHECK(policy->links[0].writers == 1 && policy->links[0].readers == 3);
 	CHECK(policy->links[1].writers == 3 && policy->links[1].readers == 3);
 	CHECK(policy->links[2].writers == 0 && policy->links[2].readers == 2);
-	/* 3M + 2M; the least; a power of two, to which a wake table would come */
+	/* 3M + 2M; the least; a power of two, to which nothing comes: nobody writes */
 	CHECK(policy->links[0].memory == 8 << 20);
 	CHECK(policy->links[1].memory == 2 << 20);
-	CHECK(policy->links[1].usable == (2 << 20) - 2 * sizeof(struct sivwake_slot));
-	/* where somebody may only read, it is in a memory of its own */
+	CHECK(policy->links[1].usable == (2 << 20) - 2 * sizeof(struct sivwake_slot) -
+	      2 * sizeof(struct sivwake_holders));
+	/* where somebody may only read, the slots are in a memory of their own */
 	CHECK(policy->links[0].split && !policy->links[1].split && policy->links[2].split);
 	CHECK(policy->links[2].memory == 4 << 20);
 	CHECK(policy->links[2].usable == 4 << 20);
-	CHECK(policy->links[0].usable == 8 << 20);
+	CHECK(policy->links[0].usable == (8 << 20) - sizeof(struct sivwake_holders));
 	CHECK(policy->links[0].position[0] == (SIVRING_ID_BELL | 1));
 	CHECK(policy->links[0].position[1] == (SIVRING_ID_BELL | 2));
 	CHECK(policy->links[1].position[0] == (SIVRING_ID_LINK | 3));
