@@ -100,6 +100,7 @@ spoilt() {
 	grep -q '^session keys: locked.* dd' <<<"$output"
 	grep -q '^session keys: locked.* wf' <<<"$output"
 	grep -q '^signing key: locked.* dd' <<<"$output"
+	grep -q '^signing key: locked.* wf' <<<"$output"
 	run_x keys "unix:$D/run/local.sock" "$D/id" fork local
 	has "fork: keys wiped, session another"
 	has "clone: keys wiped, session another"
@@ -150,6 +151,11 @@ P
 	run_x keys "unix:$D/silent.sock" "$D/id" midway
 	has "midway: parent has the key, child has not"
 	kill $silent
+}
+
+@test "attack: a child that is forked while the key is read has no key" {
+	run_x keys "unix:$D/none.sock" "$D/id" loading
+	has "loading: 4 children, parent has the key at 4, children at 0"
 }
 
 @test "attack: a guest kernel that names the grants of others, or of before its reboot, has none" {

@@ -175,7 +175,6 @@ static int with_bundle(struct sivshmem_group *g, const struct sivp_result *opene
 		sivshmem_bundle_free(&bundle);
 		return rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE ? rc : -EACCES;
 	}
-	sivshmem_bundle_shield(&bundle);
 	sivshmem_hash(id, &bundle.chain.cert[0], sizeof(bundle.chain.cert[0]));
 	if (memcmp(id, s->cert_id, sizeof(id)))
 		rc = sivshmem_error_set(&s->err, -ESTALE,

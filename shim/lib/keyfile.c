@@ -13,6 +13,7 @@
 #include <sodium.h>
 
 #include "cert.h"
+#include "secret.h"
 
 #define LINE_BYTES	57		/* in a full line of ... */
 #define LINE_CHARS	76		/* ... base64 */
@@ -58,6 +59,14 @@ int sivshmem_error_set(struct sivshmem_error *err, int code,
 		va_end(args);
 	}
 	return code;
+}
+
+static int no_pages(const char *path, struct sivshmem_error *err)
+{
+	int e = errno;
+
+	return sivshmem_error_set(err, -e, "%s: no memory for a key: %s", path,
+				  strerrordesc_np(e));
 }
 
 /* --- reading --- */
@@ -205,38 +214,53 @@ static ssize_t parse_text(const char *path, const struct format *format,
 	return (ssize_t)have;
 }
 
+/* By way of text, which keeps what it was given. */
+static ssize_t load_by(char text[TEXT_MAX], const char *path, const struct format *format,
+		       uint8_t *out, size_t room, struct sivshmem_error *err)
+{
+	ssize_t n = read_file(path, format, text, TEXT_MAX, err);
+
+	return n < 0 ? n : parse_text(path, format, text, (size_t)n, out, room, err);
+}
+
 static ssize_t load(const char *path, const struct format *format,
 		    uint8_t *out, size_t room, struct sivshmem_error *err)
 {
 	char text[TEXT_MAX];
-	ssize_t n;
+	ssize_t n = load_by(text, path, format, out, room, err);
 
-	n = read_file(path, format, text, sizeof(text), err);
-	if (n >= 0)
-		n = parse_text(path, format, text, (size_t)n, out, room, err);
-	sodium_memzero(text, sizeof(text));
+	sodium_memzero(text, sizeof(text));	/* it may be a key that is in the wrong place */
 	return n;
 }
 
 /* The second half of a secret key is its public key: one must follow from the other. */
-static bool key_consistent(const uint8_t secret[64])
+static bool key_consistent(const uint8_t secret[64], uint8_t again[64])
 {
 	uint8_t public_key[crypto_sign_PUBLICKEYBYTES];
-	uint8_t again[crypto_sign_SECRETKEYBYTES];
-	bool same;
 
 	crypto_sign_seed_keypair(public_key, again, secret);
-	same = !sodium_memcmp(again, secret, sizeof(again));
-	sodium_memzero(again, sizeof(again));
-	return same;
+	return !sodium_memcmp(again, secret, 64);
 }
+
+/* Not on the stack: another thread may fork at any time, and the child would keep it. */
+struct passage {
+	char text[TEXT_MAX];
+	uint8_t again[crypto_sign_SECRETKEYBYTES];
+};
 
 static int read_key(const char *path, const struct format *format, uint8_t secret[64],
 		    struct sivshmem_error *err)
 {
-	ssize_t n = load(path, format, secret, 64, err);
+	struct passage *p = secret_pages(sizeof(*p));
+	bool good;
+	ssize_t n;
 
-	if (n == 64 && key_consistent(secret))
+	if (!p)
+		return no_pages(path, err);
+	n = load_by(p->text, path, format, secret, 64, err);
+	good = n == 64 && key_consistent(secret, p->again);
+	secret_pages_free(p, sizeof(*p));
+	if (good)
 		return 0;
 	sodium_memzero(secret, 64);
 	if (n < 0)
@@ -502,10 +526,9 @@ int sivshmem_bundle_load(struct sivshmem_bundle *bundle, const char *dir,
 	memset(bundle, 0, sizeof(*bundle));
 	if (sodium_init() < 0)
 		return sivshmem_error_set(err, -EIO, "libsodium does not start");
-	bundle->secret = sodium_malloc(64);
+	bundle->secret = secret_pages(64);
 	if (!bundle->secret)
-		return sivshmem_error_set(err, -ENOMEM,
-			"%s: no locked memory for the key; raise ulimit -l", dir);
+		return no_pages(dir, err);
 	rc = bundle_read(bundle, dir, err);
 	if (!rc)
 		rc = bundle_check(bundle, dir, err);
@@ -516,6 +539,6 @@ int sivshmem_bundle_load(struct sivshmem_bundle *bundle, const char *dir,
 
 void sivshmem_bundle_free(struct sivshmem_bundle *bundle)
 {
-	sodium_free(bundle->secret);
+	secret_pages_free(bundle->secret, 64);
 	memset(bundle, 0, sizeof(*bundle));
 }

@@ -32,7 +32,7 @@ ssize_t sivshmem_read_all(int fd, char *text, size_t size);
  * (-EPERM) a file that group or others can read, that is not a regular file, or
  * that neither the caller nor root owns. Writing is O_EXCL on a temporary
  * name in the same directory, 0600, fsync, rename; -EEXIST if it exists.
- * `secret` should lie in sodium_malloc memory.
+ * `secret` should lie in memory for secrets; the text goes through secret_pages().
  */
 int sivshmem_key_read(const char *path, uint8_t secret[64],
 	struct sivshmem_error *err);
@@ -63,7 +63,7 @@ int sivshmem_chain_write(const char *path, const struct sivp_chain *chain,
 	struct sivshmem_error *err);
 
 struct sivshmem_bundle {
-	uint8_t *secret;		/* 64 bytes, sodium_malloc */
+	uint8_t *secret;		/* 64 bytes, of secret_pages() */
 	struct sivp_chain chain;
 	struct sivp_cert root;
 };

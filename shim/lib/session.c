@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 #include <sodium.h>
@@ -15,15 +14,6 @@
 
 #define BUSY_FIRST_MS	5
 #define BUSY_MAX_MS	200
-
-void sivshmem_bundle_shield(const struct sivshmem_bundle *bundle)
-{
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t at = (uintptr_t)bundle->secret / page * page;
-
-	madvise((void *)at, page, MADV_WIPEONFORK);
-	madvise((void *)at, page, MADV_DONTDUMP);
-}
 
 static const char *when(int64_t seconds, char text[32])
 {
@@ -255,12 +245,10 @@ static int session_connect(struct sivshmem_session *s)
 	if (sodium_init() < 0)
 		return sivshmem_error_set(&s->err, -ENOSYS, "libsodium does not start");
 	rc = sivshmem_bundle_load(&bundle, s->identity, &s->err);
-	if (!rc) {
-		sivshmem_bundle_shield(&bundle);
+	if (!rc)
 		rc = connect_retry(s, &bundle);
-	} else if (rc != -ENOMEM && rc != -EMFILE && rc != -ENFILE) {
+	else if (rc != -ENOMEM && rc != -EMFILE && rc != -ENFILE)
 		rc = -EACCES;
-	}
 	sivshmem_bundle_free(&bundle);
 	return rc;
 }

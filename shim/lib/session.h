@@ -64,8 +64,6 @@ int sivshmem_session_exchange(struct sivshmem_session *s,
 int sivshmem_session_exchange_long(struct sivshmem_session *s,
 	const struct sivp_long_request *request, size_t request_length,
 	struct sivp_long_result *result, size_t *length);
-/* The signing key lives for one signature; a fork meanwhile does not copy it. */
-void sivshmem_bundle_shield(const struct sivshmem_bundle *bundle);
 /* Of errors that a new connection may cure */
 bool sivshmem_session_lost(int rc);
 /* A host that is restarted under load may die more than once in one open. */
