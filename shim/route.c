@@ -154,9 +154,9 @@ bool shim_route_path(const char *function, int dirfd, const char *path,
 	name->function = function;
 	name->given = path;
 	name->denied = 0;
-	/* the map file itself, or what a signal handler wants that interrupted */
+	/* a signal handler that interrupts the reading of the map; or that reading itself */
 	if (shim_depth && !shim_config_loaded())
-		return false;
+		return strcmp(path, shim_config_path()) && deny(name, EDEADLK);
 	if (!get_map(&map, name, &ours))
 		return ours;
 	/* where glibc keeps a named semaphore */

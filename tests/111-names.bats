@@ -46,7 +46,7 @@ C
 }
 teardown_file() {
 	stop_cad "$D"
-	rm -rf "$D"
+	rm -rf "$D" "/dev/shm/${D##*/}"
 }
 teardown() { [ -n "${BATS_TEST_COMPLETED:-}" ] || tail -n 5 "$D/audit.jsonl" "$D/cad.log"; }
 
@@ -451,6 +451,18 @@ if __name__ == "__main__":
 
 @test "names: a signal right after the shim took its lock, or gave it back" {
 	run_x sh_ gaptool signal /m-gap
+	has calm
+}
+
+@test "names: a signal while the map is read makes nothing local" {
+	run_x sh_ gaptool map /m-first
+	has calm
+	[ ! -e /dev/shm/m-first ]
+}
+
+@test "names: the map may lie under /dev/shm itself" {
+	cp "$D/map" "/dev/shm/${D##*/}"
+	MAP=/dev/shm/${D##*/} run_x sh_ gaptool map /m-first
 	has calm
 }
 

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What happens right after a lock was taken or given back. Prints "calm".
+ * What happens right after a lock was taken or given back, or the map was read.
+ * Prints "calm".
  * gaptool signal NAME: opens NAME, and has a signal arrive each time whose handler
  *     opens it too
+ * gaptool map NAME: a path's first use, with a signal while the map is read, whose
+ *     handler uses the path too
  * gaptool pause NAME: two threads open the semaphore NAME, with a pause each time
  */
 #include <dlfcn.h>
@@ -14,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static const char *name;
@@ -69,6 +73,51 @@ static void signals(void)
 	wrong |= fd < 0 || handled < 2 || shm_unlink(name);
 }
 
+/* --- the map --- */
+
+static char path[256];
+static volatile sig_atomic_t reading;
+
+/* what reads the map, before main() reads anything itself */
+ssize_t read(int fd, void *buffer, size_t size)
+{
+	if (reading) {
+		reading = 0;
+		raise(SIGUSR1);
+	}
+	return syscall(SYS_read, fd, buffer, size);
+}
+
+static int refused(int rc)
+{
+	return rc == -1 && errno == EDEADLK;
+}
+
+static void on_reading(int sig)
+{
+	int fd = open("/dev/null", O_RDONLY);
+
+	(void)sig;
+	handled++;
+	wrong |= fd < 0 || close(fd);
+	wrong |= !refused(open(path, O_RDWR | O_CREAT, 0600)) || !refused(unlink(path)) ||
+		 !refused(rename(path, "/tmp/gap-elsewhere")) || !refused(access(path, F_OK)) ||
+		 !refused(shm_open(name, O_RDWR | O_CREAT, 0600));
+}
+
+static void first_use(void)
+{
+	int fd;
+
+	snprintf(path, sizeof(path), "/dev/shm%s", name);
+	signal(SIGUSR1, on_reading);
+	reading = 1;
+	fd = open(path, O_RDWR | O_CREAT, 0600);
+	wrong |= fd < 0 || close(fd) || handled != 1 || unlink(path);
+}
+
+/* --- semaphores --- */
+
 static void *open_semaphore(void *unused)
 {
 	(void)unused;
@@ -96,6 +145,8 @@ int main(int argc, char **argv)
 	alarm(15);
 	if (!strcmp(argv[1], "signal"))
 		signals();
+	else if (!strcmp(argv[1], "map"))
+		first_use();
 	else
 		pauses();
 	puts(wrong ? "wrong" : "calm");
