@@ -106,10 +106,11 @@ unit_obj = $(call obj,$(filter-out ca-host/cad.c,$(cad_src)))
 $(BUILD)/unit/%: tests/unit/%.c $(unit_obj) $(BUILD)/libsivshmem.a
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(filter %.o %.a,$^) \
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(filter %.o,$^) $(filter %.a,$^) \
 		-lsodium -lbsd -lconfig -lseccomp -ljansson
 $(BUILD)/unit/region_test: $(call obj,shim/region.c)
 $(BUILD)/unit/sync_test: $(call obj,shim/region.c $(wildcard shim/sync*.c))
+$(BUILD)/unit/syscall_test: $(call obj,shim/region.c shim/wrap_syscall.c)
 unit: $(unit_bin)
 
 # Programs that know nothing of sivshmem: POSIX only.

@@ -3,6 +3,9 @@
  * syscall(SYS_futex): what libraries of other languages and C++20's
  * std::atomic<>::wait() sleep with. FUTEX_PRIVATE_FLAG, which they set for
  * objects that may be shared after all, makes no difference in a channel.
+ *
+ * The newer calls are refused there, as a kernel without them does: all who use
+ * them have to fall back to SYS_futex. In the kernel none would hear another VM.
  */
 #include <errno.h>
 #include <limits.h>
@@ -18,6 +21,12 @@
 #include "real.h"
 #include "region.h"
 #include "shim.h"
+
+/* Headers of before Linux 6.7 have but the first. */
+#define NR_FUTEX_WAITV		449
+#define NR_FUTEX_WAKE		454
+#define NR_FUTEX_WAIT		455
+#define NR_FUTEX_REQUEUE	456
 
 struct call {
 	const _Atomic uint32_t *word;
@@ -63,7 +72,35 @@ static int futex(const struct call *c)
 	return -ENOSYS;
 }
 
-SHIM_EXPORT long syscall(long number, ...)
+static bool any_in_channel(const struct futex_waitv *words, unsigned int count)
+{
+	unsigned int i;
+
+	/* the kernel says what is wrong with those */
+	if (!words || count > FUTEX_WAITV_MAX)
+		return false;
+	for (i = 0; i < count; i++)
+		if (shim_in_channel((const void *)(uintptr_t)words[i].uaddr))
+			return true;
+	return false;
+}
+
+static bool is_newer(long number, const long a[6])
+{
+	switch (number) {
+	case NR_FUTEX_WAITV:
+		return any_in_channel((const struct futex_waitv *)a[0], (unsigned int)a[1]);
+	case NR_FUTEX_WAKE:
+	case NR_FUTEX_WAIT:
+		return shim_in_channel((const void *)a[0]);
+	case NR_FUTEX_REQUEUE:
+		return any_in_channel((const struct futex_waitv *)a[0], 2);
+	}
+	return false;
+}
+
+/* It takes six whatever was given, as the C library's does: the last lies on the caller's stack. */
+__attribute__((no_sanitize("address"))) SHIM_EXPORT long syscall(long number, ...)
 {
 	long a[6];
 	va_list args;
@@ -73,6 +110,10 @@ SHIM_EXPORT long syscall(long number, ...)
 	for (i = 0; i < 6; i++)
 		a[i] = va_arg(args, long);
 	va_end(args);
+	if (is_newer(number, a)) {
+		errno = ENOSYS;
+		return -1;
+	}
 	if (number != SYS_futex || !shim_in_channel((const void *)a[0]))
 		return real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 	r = futex(&(const struct call){
