@@ -110,6 +110,7 @@ $(BUILD)/unit/%: tests/unit/%.c $(unit_obj) $(BUILD)/libsivshmem.a
 		-lsodium -lbsd -lconfig -lseccomp -ljansson
 $(BUILD)/unit/region_test: $(call obj,shim/region.c)
 $(BUILD)/unit/sync_test: $(call obj,shim/region.c $(wildcard shim/sync*.c))
+$(BUILD)/unit/map_test: $(call obj,shim/region.c shim/wrap_map.c)
 $(BUILD)/unit/syscall_test: $(call obj,shim/region.c shim/wrap_syscall.c)
 unit: $(unit_bin)
 

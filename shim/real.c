@@ -57,5 +57,8 @@ static __attribute__((constructor)) void bind_early(void)
 	REAL_PATHS64(REAL_BIND)
 	REAL_BIND(int, sem_post, , )
 	REAL_BIND(long, syscall, , )
+	/* with the lock of the regions held */
+	REAL_BIND(int, munmap, , )
+	REAL_BIND(void *, mremap, , )
 #undef REAL_BIND
 }

@@ -4,13 +4,13 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "real.h"
 
 #define ROOM_FIRST	250		/* a page of them */
+#define NEW_MAX		3		/* by one move: it cuts two, and adds one */
 
 struct region {
 	_Atomic uintptr_t start, end;
@@ -125,24 +125,32 @@ static __attribute__((constructor(102))) void start(void)
 	pthread_atfork(fork_prepare, fork_done, fork_done);
 }
 
-/* The same or a copy, with room for two more; NULL: no memory. */
+static void copy(struct table *to, const struct table *from)
+{
+	size_t i;
+
+	for (i = 0; i < from->count; i++) {
+		to->region[i].start = from->region[i].start;
+		to->region[i].end = from->region[i].end;
+	}
+	to->count = from->count;
+}
+
+/* The same or a copy, with room for NEW_MAX more; NULL: no memory. */
 static struct table *with_room(struct table *old)
 {
-	size_t room = old ? old->room * 2 : ROOM_FIRST, i;
+	size_t room = old ? old->room * 2 : ROOM_FIRST;
 	struct table *more;
 
-	if (old && old->count + 2 <= old->room)
+	if (old && old->count + NEW_MAX <= old->room)
 		return old;
 	more = real_mmap(NULL, sizeof(*more) + room * sizeof(more->region[0]),
 			 PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (more == MAP_FAILED)
 		return NULL;
 	more->room = room;
-	for (i = 0; old && i < old->count; i++) {
-		more->region[i].start = old->region[i].start;
-		more->region[i].end = old->region[i].end;
-	}
-	more->count = old ? old->count : 0;
+	if (old)
+		copy(more, old);
 	return more;
 }
 
@@ -255,41 +263,62 @@ static void change_copy(struct table *t, uintptr_t start, uintptr_t stop, bool a
 	insert(t, at, start, stop);
 }
 
-static void change_both(uintptr_t start, uintptr_t stop, bool add)
+/* What is read is the other one from here on. */
+static void swap(void)
 {
 	struct table *other = table;
 
-	change_copy(spare, start, stop, add);
 	table = spare;
 	atomic_fetch_add(&sequence, 1);
-	change_copy(other, start, stop, add);
 	spare = other;
+}
+
+static void settle(uintptr_t start)
+{
+	const struct table *t = table;
+
+	if (!t->count)
+		shim_region_span = 0;
+	choose_hot(t, start);
+}
+
+static void change_both(uintptr_t start, uintptr_t stop, bool add)
+{
+	change_copy(spare, start, stop, add);
+	swap();
+	change_copy(spare, start, stop, add);
 	if (add)
 		widen(start, stop);
-	else if (!other->count)
-		shim_region_span = 0;
-	choose_hot(other, start);
+	settle(start);
 }
 
 /* false: there is no memory to note it in */
-static bool change(uintptr_t start, uintptr_t stop, bool add)
+static bool make_room(void)
 {
 	struct table *first, *second;
 	int saved = errno;
-	sigset_t old;
 
-	begin(&old);
 	first = with_room(table);
 	if (first)
 		table = first;
 	second = with_room(spare);
 	if (second)
 		spare = second;
-	if (first && second)
-		change_both(start, stop, add);
-	end(&old);
 	errno = saved;
 	return first && second;
+}
+
+static bool change(uintptr_t start, uintptr_t stop, bool add)
+{
+	sigset_t old;
+	bool room;
+
+	begin(&old);
+	room = make_room();
+	if (room)
+		change_both(start, stop, add);
+	end(&old);
+	return room;
 }
 
 bool shim_region_add(uintptr_t start, size_t length)
@@ -299,13 +328,61 @@ bool shim_region_add(uintptr_t start, size_t length)
 	return stop > start && change(start, stop, true);
 }
 
+bool shim_region_any(uintptr_t start, size_t length)
+{
+	uintptr_t first = shim_region_start, stop;
+	size_t span = shim_region_span;
+
+	if (!span)
+		return false;
+	stop = shim_page_up(start + length);
+	return start < first + span && stop > first && stop > start && has_any(start, stop - 1);
+}
+
 /* Without the lock for other memory, which an allocator frees in a lock of its own. */
 void shim_region_remove(uintptr_t start, size_t length)
 {
-	uintptr_t first = shim_region_start, stop = shim_page_up(start + length);
-	size_t span = shim_region_span;
+	if (shim_region_any(start, length))
+		change(start, shim_page_up(start + length), false);
+}
 
-	if (span && start < first + span && stop > first && stop > start &&
-	    has_any(start, stop - 1))
-		change(start, stop, false);
+/* --- what leaves: meanwhile the spare is as it was --- */
+
+bool shim_region_leave(struct shim_region_leaving *l, uintptr_t start, size_t length)
+{
+	l->start = start;
+	l->stop = shim_page_up(start + length);
+	begin(&l->mask);
+	if (!make_room()) {
+		end(&l->mask);
+		errno = ENOMEM;
+		return false;
+	}
+	l->span = shim_region_span;
+	l->hot = shim_region_hot;
+	if (l->stop > l->start)
+		cut(spare, l->start, l->stop);
+	swap();
+	settle(start);
+	return true;
+}
+
+void shim_region_stay(const struct shim_region_leaving *l)
+{
+	shim_region_span = l->span;
+	swap();
+	copy(spare, table);
+	shim_region_hot = l->hot;
+	end(&l->mask);
+}
+
+void shim_region_left(const struct shim_region_leaving *l, uintptr_t to, size_t length)
+{
+	uintptr_t stop = shim_page_up(to + length);
+
+	if (l->stop > l->start)
+		cut(spare, l->start, l->stop);
+	if (length && stop > to)
+		change_both(to, stop, true);
+	end(&l->mask);
 }

@@ -3,6 +3,7 @@
 #ifndef SIVSHMEM_SHIM_REGION_H
 #define SIVSHMEM_SHIM_REGION_H
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -48,5 +49,26 @@ uintptr_t shim_page_up(uintptr_t n);
 /* length in bytes, made whole pages; what was there before is forgotten. false: no memory */
 bool shim_region_add(uintptr_t start, size_t length);
 void shim_region_remove(uintptr_t start, size_t length);
+/* Is any of it in a region? */
+bool shim_region_any(uintptr_t start, size_t length);
+
+/*
+ * Around a system call that frees addresses, or moves what is there: they are
+ * forgotten first, for once they are free another thread may be given them. Until
+ * it is told what came of it nobody else changes anything, and no signal comes.
+ */
+struct shim_region_leaving {
+	uintptr_t start, stop;
+	size_t span;
+	uint64_t hot;
+	sigset_t mask;
+};
+
+/* false, with errno: no memory, and nothing has begun */
+bool shim_region_leave(struct shim_region_leaving *l, uintptr_t start, size_t length);
+/* The call failed: all is as before. */
+void shim_region_stay(const struct shim_region_leaving *l);
+/* They are free; what was there is at `to` now, unless its length is 0. */
+void shim_region_left(const struct shim_region_leaving *l, uintptr_t to, size_t length);
 
 #endif

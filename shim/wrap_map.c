@@ -81,24 +81,51 @@ SHIM_EXPORT void *mmap64(void *address, size_t length, int protection, int flags
 		      length, flags, fd);
 }
 
-/* First forgotten: once it is free, another thread may be given the addresses. */
 SHIM_EXPORT int munmap(void *address, size_t length)
 {
-	if (shim_page_up((uintptr_t)address) == (uintptr_t)address && length)
-		shim_region_remove((uintptr_t)address, length);
-	return real_munmap(address, length);
+	struct shim_region_leaving leaving;
+	int rc;
+
+	if (!shim_region_any((uintptr_t)address, length))
+		return real_munmap(address, length);
+	if (!shim_region_leave(&leaving, (uintptr_t)address, length))
+		return -1;
+	rc = real_munmap(address, length);
+	if (rc)
+		shim_region_stay(&leaving);
+	else
+		shim_region_left(&leaving, 0, 0);
+	return rc;
 }
 
 /* What of [old, old + old_length) will be free: a channel's mapping never grows. */
-static uintptr_t given_up(uintptr_t old, size_t new_length, int flags)
+static uintptr_t given_up(uintptr_t old, size_t old_length, size_t new_length, int flags)
 {
-	return flags & MREMAP_FIXED ? old : old + shim_page_up(new_length);
+	uintptr_t end = old + shim_page_up(old_length), rest = old + shim_page_up(new_length);
+
+	return flags & MREMAP_FIXED ? old : rest < end ? rest : end;
+}
+
+static void *move_channel(void *old, size_t old_length, size_t new_length, int flags, void *wanted)
+{
+	uintptr_t from = (uintptr_t)old, end = from + shim_page_up(old_length);
+	uintptr_t free_from = given_up(from, old_length, new_length, flags);
+	struct shim_region_leaving leaving;
+	void *p;
+
+	if (!shim_region_leave(&leaving, free_from, end - free_from))
+		return MAP_FAILED;
+	p = real_mremap(old, old_length, new_length, flags, wanted);
+	if (p == MAP_FAILED)
+		shim_region_stay(&leaving);
+	else
+		shim_region_left(&leaving, (uintptr_t)p, p == old ? 0 : new_length);
+	return p;
 }
 
 SHIM_EXPORT void *mremap(void *old, size_t old_length, size_t new_length, int flags, ...)
 {
-	uintptr_t from = (uintptr_t)old, end = from + shim_page_up(old_length), free_from = end;
-	bool channel = old_length && shim_in_channel(old) && shim_in_channel((void *)(end - 1));
+	uintptr_t last = (uintptr_t)old + shim_page_up(old_length) - 1;
 	void *wanted = NULL, *p;
 	va_list args;
 
@@ -107,18 +134,10 @@ SHIM_EXPORT void *mremap(void *old, size_t old_length, size_t new_length, int fl
 		wanted = va_arg(args, void *);
 		va_end(args);
 	}
-	if (channel)
-		free_from = given_up(from, new_length, flags);
-	if (free_from < end)
-		shim_region_remove(free_from, end - free_from);
+	if (old_length && shim_in_channel(old) && shim_in_channel((void *)last))
+		return move_channel(old, old_length, new_length, flags, wanted);
 	p = real_mremap(old, old_length, new_length, flags, wanted);
-	if (p == MAP_FAILED) {
-		if (free_from < end)
-			shim_region_add(free_from, end - free_from);
-	} else if (!channel) {
+	if (p != MAP_FAILED)
 		shim_region_remove((uintptr_t)p, new_length);
-	} else if (p != old && !shim_region_add((uintptr_t)p, new_length)) {
-		shim_say("mremap: no memory to note where the channel is; its locks reach this VM only");
-	}
 	return p;
 }

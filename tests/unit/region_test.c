@@ -102,7 +102,59 @@ static void at_random(void)
 	CHECK(!shim_region_span);
 }
 
+/* Until it is known whether it leaves: part of one, all of the next, a gap, a third. */
+static void what_leaves_comes_back_or_not(void)
+{
+	struct shim_region_leaving l;
+	size_t i;
+
+	for (i = 0; i < 4; i++) {
+		bool moves = i == 3;
+
+		CHECK(shim_region_add(page(10), 4 * PAGE) && shim_region_add(page(20), PAGE));
+		CHECK(shim_region_add(page(30), 4 * PAGE));
+		CHECK(shim_region_any(page(12), 20 * PAGE) && !shim_region_any(page(14), 6 * PAGE));
+		CHECK(shim_region_leave(&l, page(12), 20 * PAGE));
+		CHECK(has(page(11)) && !has(page(12)) && !has(page(20)) && !has(page(31)) &&
+		      has(page(32)));
+		if (i % 2 == 0)
+			shim_region_stay(&l);
+		else
+			shim_region_left(&l, page(40), moves ? 2 * PAGE : 0);
+		CHECK(has(page(11)) && has(page(32)) && !has(page(14)) && !has(page(34)));
+		CHECK(has(page(12)) == (i % 2 == 0) && has(page(20)) == (i % 2 == 0) &&
+		      has(page(31)) == (i % 2 == 0) && has(page(40)) == moves);
+		shim_region_remove(page(0), PAGES * PAGE);
+		CHECK(!shim_region_span);
+	}
+}
+
+/* the only one */
+static void the_last_one_comes_back(void)
+{
+	struct shim_region_leaving l;
+
+	CHECK(shim_region_add(page(5), PAGE) && shim_region_leave(&l, page(0), PAGES * PAGE));
+	CHECK(!has(page(5)) && !shim_region_span);
+	shim_region_stay(&l);
+	CHECK(has(page(5)) && shim_region_is_hot(page(5)) && !has(page(6)));
+	shim_region_remove(page(0), PAGES * PAGE);
+	CHECK(!has(page(5)) && !shim_region_span);
+}
+
 static atomic_bool done;
+
+static void leave_or_not(uintptr_t at, bool leaves)
+{
+	struct shim_region_leaving l;
+
+	if (!shim_region_leave(&l, at, 3 * PAGE))
+		return;
+	if (leaves)
+		shim_region_left(&l, 0, 0);
+	else
+		shim_region_stay(&l);
+}
 
 static void *churn(void *arg)
 {
@@ -112,6 +164,7 @@ static void *churn(void *arg)
 	for (n = 0; !done; n++) {
 		shim_region_add(at + n % 100 * 4 * PAGE, 2 * PAGE);
 		shim_region_remove(at + n % 50 * 8 * PAGE, 8 * PAGE);
+		leave_or_not(at + n % 60 * 6 * PAGE, n % 2);
 	}
 	return NULL;
 }
@@ -261,6 +314,8 @@ int main(void)
 	RUN(whole_pages);
 	RUN(every_number_of_regions);
 	RUN(at_random);
+	RUN(what_leaves_comes_back_or_not);
+	RUN(the_last_one_comes_back);
 	RUN(readers_and_children_meanwhile);
 	RUN(other_memory_is_never_taken_for_one);
 	RUN(handlers_of_fork_may_map);
