@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Mappings: of interest for which addresses they make a channel's. */
 #include <errno.h>
+#include <linux/magic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,14 +17,14 @@
 #include "shim.h"
 
 /* As the kernel says of it, so that it does not matter where the fd is from. */
-static bool is_channel(int fd)
+static long file_system(int fd)
 {
 	int saved = errno;
 	struct statfs fs;
-	bool is = !fstatfs(fd, &fs) && fs.f_type == SIVSHMEM_FS_MAGIC;
+	long type = fstatfs(fd, &fs) ? 0 : fs.f_type;
 
 	errno = saved;
-	return is;
+	return type;
 }
 
 /*
@@ -45,14 +46,18 @@ static void keep_out_of_cores(void *p, size_t length, int fd)
 
 static void *mapped(void *p, size_t length, int flags, int fd)
 {
+	bool file = !(flags & MAP_ANONYMOUS), private = (flags & MAP_TYPE) == MAP_PRIVATE;
+	long type;
 	int error;
 
 	if (p == MAP_FAILED)
 		return p;
-	if (!(flags & MAP_ANONYMOUS) &&
-	    atomic_load_explicit(&shim_locals, memory_order_relaxed))
+	type = file && !private ? file_system(fd) : 0;
+	/* private ones are many, and hardly ever of what another process passed on */
+	if (type == TMPFS_MAGIC || (file && private &&
+	    atomic_load_explicit(&shim_locals, memory_order_relaxed)))
 		keep_out_of_cores(p, length, fd);
-	if (flags & MAP_ANONYMOUS || (flags & MAP_TYPE) == MAP_PRIVATE || !is_channel(fd)) {
+	if (type != SIVSHMEM_FS_MAGIC) {
 		shim_region_remove((uintptr_t)p, length);
 		return p;
 	}

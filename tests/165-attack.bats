@@ -127,6 +127,38 @@ for m in ours, plain:
 	[ "$output" = "ours True plain False" ]
 }
 
+@test "attack: a channel that another process passed on is left out of cores too" {
+	requires python3
+	cat >"$D/heir.py" <<'P'
+import mmap, os, socket, sys
+def flags(inode):
+    here = False
+    for line in open("/proc/self/smaps"):
+        if not line.startswith("VmFlags:"):
+            here = str(inode) in line.split() if "-" in line.split()[0] else here
+        elif here:
+            return line.split()[1:]
+s = socket.socket(fileno=int(sys.argv[1]))
+sent = socket.recv_fds(s, 1, 2)[1]
+for what, fd in ("inherited", int(sys.argv[2])), ("sent", sent[0]), ("plain", sent[1]):
+    m = mmap.mmap(fd, 4096)
+    print(what, "dd" in flags(os.fstat(fd).st_ino))
+P
+	run_x as "$D/id" python3 -c '
+import os, socket, subprocess, sys
+def sized(path):
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    os.ftruncate(fd, 4096)
+    os.unlink(path)
+    return fd
+one, two, plain = map(sized, ("/dev/shm/l-one", "/dev/shm/l-two", "/dev/shm/plain-attack"))
+here, there = socket.socketpair()
+socket.send_fds(here, [b"x"], [two, plain])
+subprocess.run([sys.executable, sys.argv[1], str(there.fileno()), str(one)],
+               pass_fds=[there.fileno(), one], check=True)' "$D/heir.py"
+	[ "$output" = $'inherited True\nsent True\nplain False' ]
+}
+
 @test "attack: the daemon and its workers leave no core" {
 	local pid all
 	all="$(cat "$D/cad.mypid") $(children "$(cat "$D/cad.mypid")")"
