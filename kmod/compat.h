@@ -51,6 +51,12 @@ static inline bool siv_file_hold(struct file *file)
 #endif
 }
 
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+#define siv_class_device	const struct device
+#else
+#define siv_class_device	struct device
+#endif
+
 static inline void siv_fillattr(siv_idmap *idmap, u32 mask, struct inode *inode,
 				struct kstat *stat)
 {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Guest side of sivshmem: see sivshmem(4). */
-#include <linux/miscdevice.h>
 #include <linux/module.h>
 #include "sivshmem.h"
 
@@ -9,13 +8,6 @@ LIST_HEAD(siv_links);
 LIST_HEAD(siv_sessions);
 LIST_HEAD(siv_grants);
 LIST_HEAD(siv_objects);
-
-static struct miscdevice siv_misc = {
-	.minor = MISC_DYNAMIC_MINOR,
-	.name = "sivshmem",
-	.fops = &siv_session_fops,
-	.mode = 0666,
-};
 
 static int __init siv_init(void)
 {
@@ -39,7 +31,7 @@ static int __init siv_init(void)
 	err = siv_wait_init();
 	if (err)
 		goto err_pci;
-	err = misc_register(&siv_misc);
+	err = siv_device_init();
 	if (err)
 		goto err_wait;
 	return 0;
@@ -60,7 +52,7 @@ err_channel:
 
 static void __exit siv_exit(void)
 {
-	misc_deregister(&siv_misc);
+	siv_device_exit();
 	siv_wait_exit();
 	siv_lock_exit();
 	siv_pci_exit();

@@ -185,6 +185,10 @@ void siv_outbox_grant_free(struct siv_grant *grant);
 void siv_outbox_forget(void);				/* the host began anew */
 u32 siv_outbox_beginning(void);				/* how often it did */
 
+/* device.c */
+int siv_device_init(void);
+void siv_device_exit(void);
+
 /* session.c */
 extern const struct file_operations siv_session_fops;
 void siv_session_put(struct siv_session *s);

@@ -163,6 +163,27 @@ P
 	has "read here"
 }
 
+@test "hold: an open that waits for the host keeps no other device from being opened" {
+	local d
+	d=$(devices b control)
+	# shellcheck disable=SC2016
+	run_x in_vm b sh -c 'now() { cut -d" " -f1 /proc/uptime | tr -d .; }
+		echo 1 >/sys/bus/pci/devices/$0/remove
+		for i in 1 2 3; do sh -c "exec 3<>/dev/sivshmem" 2>/dev/null & done
+		sleep 1
+		began=$(now)
+		: <>/dev/sivshmem-wait
+		took=$(($(now) - began))
+		kill -0 $! && echo "they wait yet"
+		echo "took $took"
+		echo 1 >/sys/bus/pci/rescan
+		wait' "$d"
+	has "they wait yet"
+	[ "$(sed -n 's/^took //p' <<<"$output")" -lt 200 ]
+	run_x in_vm b stat -c '%a %F' /dev/sivshmem
+	has '666 character special file'
+}
+
 @test "hold: root takes a link device away: it goes when nobody reaches its pages" {
 	local d
 	b open /big-l rwcx , truncate 4194304 , map rw 4096 , write 0 page , waitfault 0 40 \
