@@ -56,7 +56,7 @@ static struct sivring_lock describe(const struct siv_grant *g, const struct file
 struct owed {
 	struct list_head node;
 	struct sivring_lock lock;
-	bool unheard;			/* told once, in vain */
+	bool unheard;			/* to be told again: the work's, which clears it first */
 };
 
 static LIST_HEAD(owed);			/* in the order of being given back */
@@ -65,6 +65,32 @@ static DEFINE_SPINLOCK(owed_lock);
 static DECLARE_WAIT_QUEUE_HEAD(paid);
 static void pay_fn(struct work_struct *work);
 static DECLARE_DELAYED_WORK(pay_work, pay_fn);
+
+/* What two unlocks of one owner give back is one range. */
+static bool touch(const struct sivring_lock *a, const struct sivring_lock *b)
+{
+	return a->grant == b->grant && a->owner == b->owner && a->flags == b->flags &&
+	       (a->start <= b->end || a->start - b->end == 1) &&
+	       (b->start <= a->end || b->start - a->end == 1);
+}
+
+/*
+ * owed_lock held. Nothing was taken since by an owner who owes, so that one unlock
+ * will do for all that touch; else a loop of them would fill the memory.
+ */
+static void absorb(struct sivring_lock *lock)
+{
+	struct owed *o, *next;
+
+	list_for_each_entry_safe(o, next, &owed, node) {
+		if (!o->unheard || !touch(&o->lock, lock))
+			continue;
+		lock->start = min(lock->start, o->lock.start);
+		lock->end = max(lock->end, o->lock.end);
+		list_del(&o->node);
+		kfree(o);
+	}
+}
 
 static struct owed *owe(const struct sivring_lock *lock, bool unheard)
 {
@@ -75,6 +101,8 @@ static struct owed *owe(const struct sivring_lock *lock, bool unheard)
 	o->lock.flags &= ~SIVRING_LOCK_TEST;
 	o->unheard = unheard;
 	spin_lock(&owed_lock);
+	if (unheard)
+		absorb(&o->lock);
 	list_add_tail(&o->node, &owed);
 	spin_unlock(&owed_lock);
 	if (unheard)
@@ -105,13 +133,14 @@ static bool pay(struct owed *o, int *err)
 	return heard;
 }
 
-static struct owed *first_unheard(void)
+static struct owed *take_unheard(void)
 {
 	struct owed *o, *found = NULL;
 
 	spin_lock(&owed_lock);
 	list_for_each_entry(o, &owed, node)
 		if (o->unheard) {
+			o->unheard = false;
 			found = o;
 			break;
 		}
@@ -119,13 +148,12 @@ static struct owed *first_unheard(void)
 	return found;
 }
 
-/* What is unheard is this work's alone. */
 static void pay_fn(struct work_struct *work)
 {
 	struct owed *o;
 	int err;
 
-	while ((o = first_unheard()) && pay(o, &err))
+	while ((o = take_unheard()) && pay(o, &err))
 		;
 }
 
@@ -141,10 +169,13 @@ static bool owes(u64 owner)
 	return yes;
 }
 
-static int settle(u64 owner)
+static int settle(const struct siv_grant *g, u64 owner)
 {
-	long left = wait_event_killable_timeout(paid, !owes(owner), SIV_TIMEOUT);
+	long left;
 
+	if (READ_ONCE(g->revoked))
+		return -EKEYREVOKED;
+	left = wait_event_killable_timeout(paid, !owes(owner), SIV_TIMEOUT);
 	return left > 0 ? 0 : left ? -EINTR : -EHOSTDOWN;
 }
 
@@ -163,16 +194,13 @@ static int ask(const struct siv_grant *g, const struct file_lock *fl, u32 flags,
 	       struct sivring_done *found)
 {
 	struct sivring_lock lock = describe(g, fl);
-	int err;
+	int err = settle(g, lock.owner);
 
-	if (READ_ONCE(g->revoked))
-		return -EKEYREVOKED;
 	lock.flags |= flags;
-	err = settle(lock.owner);
 	return err ?: siv_control_ask(SIVRING_LOCK, &lock, sizeof(lock), found);
 }
 
-static int tell_unlock(const struct siv_grant *g, const struct file_lock *fl)
+static int tell_unlock(const struct siv_grant *g, const struct file_lock *fl, bool had)
 {
 	const struct sivring_lock lock = describe(g, fl);
 	int err;
@@ -181,7 +209,8 @@ static int tell_unlock(const struct siv_grant *g, const struct file_lock *fl)
 		return -EKEYREVOKED;
 	/* who ends has as many as he took, and can not be killed out of waiting */
 	if (!siv_control_up() || READ_ONCE(deaf)) {
-		owe(&lock, true);
+		if (had)
+			owe(&lock, true);
 		return 0;
 	}
 	return pay(owe(&lock, false), &err) ? err : 0;
@@ -210,10 +239,13 @@ static int ask_and_wait(struct siv_grant *g, const struct file_lock *fl)
 /* First here: who is let in by the host must not meet it here any more. */
 static int give_back(struct file *file, struct file_lock *fl)
 {
-	int err = locks_lock_file_wait(file, fl), host;
+	int err, host;
 
-	host = tell_unlock(siv_grant_of(file->f_path.dentry), fl);
-	return err ?: host;
+	siv_fl(fl, flags) |= FL_EXISTS;
+	err = locks_lock_file_wait(file, fl);
+	/* the host may have one that is not here: it had no room to cut it in two */
+	host = tell_unlock(siv_grant_of(file->f_path.dentry), fl, err != -ENOENT);
+	return err && err != -ENOENT ? err : host;
 }
 
 /* A conversion is no unit, says flock(2): the host has ended the old one. */
@@ -239,8 +271,12 @@ static void not_taken(struct file *file, struct file_lock *fl)
 static int get_lock(struct file *file, int cmd, struct file_lock *fl)
 {
 	struct siv_grant *g = siv_grant_of(file->f_path.dentry);
-	int err = ask(g, fl, 0, NULL);
+	int err = settle(g, owner_of(fl));
 
+	/* nothing was asked for that would have to be given back */
+	if (err)
+		return err;
+	err = ask(g, fl, 0, NULL);
 	if (err == -EAGAIN && is_flock(fl))
 		lose_old(file, fl);
 	if (err == -EAGAIN && cmd == F_SETLKW)

@@ -69,6 +69,38 @@ flock un done' ]
 	run_x kill_in a python3
 }
 
+# slab: KiB that the kernel of A has for its own
+slab() { in_vm a awk '/^Slab:/ { print $2 }' /proc/meminfo; }
+
+@test "locks: unlocks without end while the host is away cost the kernel no memory" {
+	local workers before now
+	hold one la /m-i record ex 0 1000000 print mine await /m-i-go sleep 3 \
+		idle 50000 peel 50000 hold
+	hold two la /m-i flock sh open print mine await /m-i-go sleep 3 closes 30000 hold
+	wait_for 20 said one mine
+	wait_for 20 said two mine
+	workers=$(status | jq '.vms[].worker_pid')
+	run_x lb /m-i mark /m-i-go
+	sleep 1
+	before=$(slab)
+	kill -STOP $workers
+	wait_for 50 eval 'said one peel && said two closes' || { kill -CONT $workers; false; }
+	now=$(slab)
+	kill -CONT $workers
+	cat "$W/one" "$W/two"
+	said one 'idle flock done'
+	said one 'idle record done'
+	said one 'peel done'
+	said two 'closes done'
+	echo "# $((now - before)) KiB more" | tee /dev/fd/3
+	[ $((now - before)) -lt 4096 ]
+	# all that was given back is, and no more
+	run_x lb /m-i record ex 0 50000 record ex 50000 1 nb
+	has 'record ex 0 50000 done'
+	has 'record ex 50000 1 EAGAIN'
+	run_x kill_in a python3
+}
+
 @test "locks: one that is given after its asker has gone is given back" {
 	local workers
 	hold one la /m-g print mine await /m-g-go sleep 2 flock ex print back hold

@@ -6,6 +6,9 @@ open (another description of it)    close (that)    print TEXT    sleep SECONDS
 hold (until killed)    fork OPERATION... (in a child)
 aside un (give a flock back in another thread, meanwhile)
 shred COUNT (unlock every other byte of what is locked, up to so many)
+peel COUNT (unlock so many bytes from the start on, one by one)
+closes COUNT (open it again and close that, so often)
+idle COUNT (give back, so often, a flock and a byte beyond 2^40 that nobody has)
 mark OTHER (make that object)    await OTHER (until it is there)
 """
 import errno
@@ -89,6 +92,17 @@ while words:
         count = int(take(1)[0])
         attempt("shred", lambda: [fcntl.lockf(fds[-1], fcntl.LOCK_UN, 1, 2 * i + 1)
                                   for i in range(count)])
+    elif word == "peel":
+        count = int(take(1)[0])
+        attempt("peel", lambda: [fcntl.lockf(fds[-1], fcntl.LOCK_UN, 1, i) for i in range(count)])
+    elif word == "closes":
+        count, again = int(take(1)[0]), f"/proc/self/fd/{fds[-1]}"
+        attempt("closes", lambda: [os.close(os.open(again, os.O_RDWR)) for _ in range(count)])
+    elif word == "idle":
+        count = int(take(1)[0])
+        attempt("idle flock", lambda: [fcntl.flock(fds[-1], fcntl.LOCK_UN) for _ in range(count)])
+        attempt("idle record", lambda: [fcntl.lockf(fds[-1], fcntl.LOCK_UN, 1, 2**40 + 2 * i)
+                                        for i in range(count)])
     elif word == "mark":
         os.close(_posixshmem.shm_open(take(1)[0], os.O_RDWR | os.O_CREAT, mode=0o600))
     elif word == "await":
