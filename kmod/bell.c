@@ -73,24 +73,42 @@ bool siv_bell_remove(struct pci_dev *pdev)
 	return b;
 }
 
+static bool copy_bell(const struct pci_dev *pdev, struct siv_doorbell *doorbell)
+{
+	struct bell *b;
+
+	mutex_lock(&siv_lock);
+	b = bell_of(pdev);
+	if (b)
+		*doorbell = b->doorbell;
+	mutex_unlock(&siv_lock);
+	return b;
+}
+
+/*
+ * From here on the driver core takes the link's memory away before its doorbell,
+ * unless that was on its way out already.
+ */
+static bool stays(struct pci_dev *pdev, struct pci_dev *first)
+{
+	struct device_link *l = device_link_add(&pdev->dev, &first->dev,
+						DL_FLAG_AUTOREMOVE_CONSUMER);
+
+	return l && READ_ONCE(l->status) == DL_STATE_CONSUMER_PROBE;
+}
+
 int siv_bell_beside(struct pci_dev *pdev, struct siv_doorbell *doorbell)
 {
 	struct pci_dev *first;
-	struct bell *b;
+	bool ours;
 
 	if (PCI_FUNC(pdev->devfn) != 1)
 		return -ENODEV;
 	first = pci_get_slot(pdev->bus, PCI_DEVFN(PCI_SLOT(pdev->devfn), 0));
 	if (!first)
 		return -ENODEV;
-	mutex_lock(&siv_lock);
-	b = bell_of(first);
-	if (b)
-		*doorbell = b->doorbell;
-	mutex_unlock(&siv_lock);
-	/* the driver core takes the link's memory away before its doorbell */
-	if (b && !device_link_add(&pdev->dev, &first->dev, DL_FLAG_AUTOREMOVE_CONSUMER))
-		b = NULL;
+	/* again once it stays: it may have gone and come meanwhile */
+	ours = copy_bell(first, doorbell) && stays(pdev, first) && copy_bell(first, doorbell);
 	pci_dev_put(first);
-	return b ? 0 : -ENODEV;
+	return ours ? 0 : -ENODEV;
 }

@@ -80,7 +80,10 @@ extern struct pci_driver *kernel_driver;
 struct pci_dev *pci_get_slot(struct pci_bus *bus, unsigned int devfn);
 #define pci_dev_put(p)		((void)(p))
 #define DL_FLAG_AUTOREMOVE_CONSUMER 2
-#define device_link_add(consumer, supplier, flags) ((void)(consumer), (void)(supplier), true)
+struct device_link { int status; };
+#define DL_STATE_CONSUMER_PROBE	2
+#define device_link_add(consumer, supplier, flags) \
+	((void)(consumer), (void)(supplier), &(struct device_link){ DL_STATE_CONSUMER_PROBE })
 #define pci_register_driver(d)	(kernel_driver = (d), 0)
 #define pci_unregister_driver(d) ((void)(d))
 #define pcim_enable_device(p)	((void)(p), 0)
