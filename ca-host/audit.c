@@ -94,12 +94,13 @@ static void put_who(json_t *line, const struct audit *a)
 	const struct session *s = a->session;
 	const struct domain *d = s ? s->domain : a->domain;
 	const struct policy_service *service = s ? s->service : NULL;
-	uint64_t serial;
+	uint64_t serial = a->serial;
 
 	/* one that has to prove itself again is about what it had: its holder's */
 	if (s && !service && !a->subject)
 		service = s->holder;
-	serial = service ? s->serial : a->serial;
+	if (s && service)
+		serial = s->serial;
 	if (d)
 		json_object_set_new(line, "vm", json_string(d->name));
 	if (service)

@@ -232,12 +232,14 @@ int lock_set(struct grant *grant, const struct sivring_lock *wanted,
 
 void lock_drop(const struct grant *grant)
 {
-	struct lock *l;
+	struct lock *l, *next;
 
 	if (LIST_EMPTY(&grant->locks))
 		return;
-	while ((l = LIST_FIRST(&grant->locks)))
+	for (l = LIST_FIRST(&grant->locks); l; l = next) {
+		next = LIST_NEXT(l, of_grant);
 		remove_lock(l);
+	}
 	keep_locks(grant);
 	tell(grant->object);
 }

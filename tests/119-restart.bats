@@ -178,7 +178,7 @@ under_systemd() { # OPTION...
 	POLICY=$D/many.conf start_holder prlimit --nofile=1024:1024 sivshmem-cad --hold
 	for n in 0 1 2; do
 		ops=()
-		for i in $(seq 200); do ops+=(open "/m-$n-$i" rwcx ,); done
+		for i in $(seq 200); do ops+=(open "/m-$n-$i" rwcx ','); done
 		a "${ops[@]}" stat >/dev/null
 	done
 	next_monitor KILL
