@@ -30,8 +30,8 @@ teardown() { vm_note; }
 
 @test "wait: within one VM too, and words do not wake each other's sleepers" {
 	run_x w a maker local create 4096
-	start left b peer local open wait 0 0 4000
-	start right b peer local open wait 4 0 4000
+	start left b peer local open wait 0 0 $((4000 * PATIENCE))
+	start right b peer local open wait 4 0 $((4000 * PATIENCE))
 	wait_for 20 said left mapped
 	wait_for 20 said right mapped
 	asleep

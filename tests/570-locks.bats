@@ -75,8 +75,8 @@ slab() { in_vm a awk '/^Slab:/ { print $2 }' /proc/meminfo; }
 @test "locks: unlocks without end while the host is away cost the kernel no memory" {
 	local workers before now
 	hold one la /m-i record ex 0 1000000 print mine await /m-i-go sleep 3 \
-		idle 50000 peel 50000 hold
-	hold two la /m-i flock sh open print mine await /m-i-go sleep 3 closes 30000 hold
+		idle 20000 peel 20000 hold
+	hold two la /m-i flock sh open print mine await /m-i-go sleep 3 closes 12000 hold
 	wait_for 20 said one mine
 	wait_for 20 said two mine
 	workers=$(status | jq '.vms[].worker_pid')
@@ -93,11 +93,11 @@ slab() { in_vm a awk '/^Slab:/ { print $2 }' /proc/meminfo; }
 	said one 'peel done'
 	said two 'closes done'
 	echo "# $((now - before)) KiB more" | tee /dev/fd/3
-	[ $((now - before)) -lt 4096 ]
+	[ $((now - before)) -lt 2048 ]
 	# all that was given back is, and no more
-	run_x lb /m-i record ex 0 50000 record ex 50000 1 nb
-	has 'record ex 0 50000 done'
-	has 'record ex 50000 1 EAGAIN'
+	run_x lb /m-i record ex 0 20000 record ex 20000 1 nb
+	has 'record ex 0 20000 done'
+	has 'record ex 20000 1 EAGAIN'
 	run_x kill_in a python3
 }
 

@@ -327,6 +327,7 @@ static int do_crowd(int argc, char **argv)
 			err(3, "a user namespace");
 		_exit(be_many(atoi(argv[1]), (unsigned int)atoi(argv[2])));
 	}
+	close(made[1]);
 	if (read(made[0], &byte, 1) != 1)
 		errx(3, "no user namespace");
 	write_map(pid, "uid_map");
