@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "limits.h"
 
 #define CLIENTS_MAX	16
 #define CLIENTS_OF_UID	2	/* that do not read; root and we have no limit */
@@ -205,7 +206,8 @@ static bool may_ask(uid_t uid)
 	}
 	if (uid == 0 || uid == geteuid())
 		return all < 2 * CLIENTS_MAX;
-	return all < CLIENTS_MAX && own < CLIENTS_OF_UID && bucket_take(asked_by(uid));
+	return all < CLIENTS_MAX && own < CLIENTS_OF_UID &&
+	       bucket_take(asked_by(limits_payer(monitor_host_domain(), uid)));
 }
 
 static void serve(int fd)

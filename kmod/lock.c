@@ -239,12 +239,14 @@ static int ask_and_wait(struct siv_grant *g, const struct file_lock *fl)
 /* First here: who is let in by the host must not meet it here any more. */
 static int give_back(struct file *file, struct file_lock *fl)
 {
+	/* of a file without locks the kernel does not say for each kind that there was none */
+	bool any = locks_inode_context(file_inode(file));
 	int err, host;
 
 	siv_fl(fl, flags) |= FL_EXISTS;
 	err = locks_lock_file_wait(file, fl);
 	/* the host may have one that is not here: it had no room to cut it in two */
-	host = tell_unlock(siv_grant_of(file->f_path.dentry), fl, err != -ENOENT);
+	host = tell_unlock(siv_grant_of(file->f_path.dentry), fl, any && err != -ENOENT);
 	return err && err != -ENOENT ? err : host;
 }
 

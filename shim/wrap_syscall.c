@@ -87,6 +87,8 @@ static bool any_in_channel(const struct futex_waitv *words, unsigned int count)
 
 static bool is_newer(long number, const long a[6])
 {
+	if (!shim_region_span)
+		return false;
 	switch (number) {
 	case NR_FUTEX_WAITV:
 		return any_in_channel((const struct futex_waitv *)a[0], (unsigned int)a[1]);
