@@ -118,6 +118,7 @@ outage_over() {
 	bg a as a maker sh -c "for i in \$(seq 15); do $F/shmtool open /m-s\$i rwc , truncate 8192 , map rw , write 0 v\$i || echo again \$i; done"
 	local p=$!
 	bg keeper a open /m-k rwcx , truncate 4096 , map rw , write 0 kept , sleep 45 , read 0 4
+	run_x b waitopen /m-k rw 20 , map rw , wait 0 kept 20
 	for i in 1 2 3 4 5 6 7 8; do
 		sleep "$((RANDOM % 2)).$((RANDOM % 10))"
 		kill -9 "$(monitor)"

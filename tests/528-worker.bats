@@ -33,6 +33,9 @@ each_message() {
 	done
 }
 
+# an exclusive create whose answer is lost may find itself: before anybody dies
+kept_is_there() { run_x b waitopen /m-k rw 20 , map rw , wait 0 kept 20; }
+
 @test "worker: it dies at each message of an open, and each open is made" {
 	requires root
 	requires strace
@@ -45,6 +48,7 @@ each_message() {
 	run_x a open /m-calm rwc , truncate 4096 , map rw , write 0 x , unlink /m-calm
 	calm=$(($(date +%s%3N) - began))
 	bg keeper a open /m-k rwcx , truncate 4096 , map rw , write 0 kept , wait 8 k 45
+	kept_is_there
 	before=$(kills a "$W")
 	each_message rwc , truncate 4096 , map rw , write 0 x
 	echo "# $caught deaths; an open took $calm ms with none, at most $slowest ms with one" | tee /dev/fd/3
@@ -87,6 +91,7 @@ each_message() {
 	local i end
 	bg ping a open /m-k rwcx , truncate 4096 , map rw , write 0 kept , wait 8 k 45 , read 0 4
 	local ping=$!
+	kept_is_there
 	bg load as a maker sh -c "for i in \$(seq 12); do $F/shmtool open /m-s\$i rwc , truncate 8192 , map rw , write 0 v\$i || echo lost \$i; done; echo ended"
 	local load=$!
 	end=$((SECONDS + 30))
