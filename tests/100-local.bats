@@ -258,7 +258,8 @@ refused() {
 
 @test "local: fork, fork amid threads, vfork" {
 	run_x fdt fork /m-fd 5
-	run_x fdt forkthreads /m-fd 20
+	# ASan's allocator may be locked by another thread, and is so in the child for ever
+	[ -n "${SIVSHMEM_SANITIZED:-}" ] || run_x fdt forkthreads /m-fd 20
 	run_x fdt vfork /m-fd
 	run_x a open /m-fork rwcx , truncate 4096 , map rw , fork , write 0 kid , open /m-fork2 rwcx , truncate 100 , stat
 	has "size 100 regular"
