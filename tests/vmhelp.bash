@@ -119,7 +119,7 @@ vm_end() {
 in_vm() {
 	local name=$1
 	shift
-	"$VM" exec "$name" --dir "$W" --timeout 50 -- "$@" 3>&-
+	"$VM" exec "$name" --dir "$W" --timeout $((50 * PATIENCE)) -- "$@" 3>&-
 }
 
 # kill_in VM PROGRAM: each process there that runs it
@@ -129,7 +129,7 @@ kill_in() { in_vm "$1" sh -c "kill -KILL \$(pidof $2)"; }
 as() {
 	local name=$1 service=$2
 	shift 2
-	"$VM" exec "$name" --dir "$W" --timeout 50 --user $U:$U \
+	"$VM" exec "$name" --dir "$W" --timeout $((50 * PATIENCE)) --user $U:$U \
 		--env SIVSHMEM_IDENTITY="$F/$service" --env SIVSHMEM_MAP="$F/shim.conf" \
 		--env LD_PRELOAD="$F/libsivshmem-shim.so" -- "$@" 3>&-
 }
@@ -145,7 +145,7 @@ tool() {
 w() {
 	local name=$1 service=$2
 	shift 2
-	"$VM" exec "$name" --dir "$W" --timeout "${W_TIMEOUT:-50}" --user $U:$U \
+	"$VM" exec "$name" --dir "$W" --timeout "${W_TIMEOUT:-$((50 * PATIENCE))}" --user $U:$U \
 		--env SIVSHMEM_IDENTITY="$F/$service" -- "$F/waittool" main "$@" 3>&-
 }
 
