@@ -214,7 +214,6 @@ static bool device_listen(struct device *dev)
 
 	if (fd < 0) {
 		warnc(-fd, "%s: QEMU cannot connect", dev->path);
-		keep_device(dev);
 		return false;
 	}
 	if (!vm->any_uid && geteuid() == 0 && lchown(dev->path, vm->uid, (gid_t)-1))

@@ -8,6 +8,7 @@
 #include "bucket.h"
 
 #define SAY_MS	1000	/* between two lines on what was not done and not said */
+#define DOCUMENTS	4	/* of the status, for a payer in a second */
 
 struct usage {
 	struct bucket handshakes, lines, refusals;
@@ -16,7 +17,9 @@ struct usage {
 };
 
 static struct usage *of_domain, *of_service;
-static struct bucket *of_named, *of_others;	/* handshakes: of a service's uid, of a domain's others */
+static struct payer {
+	struct bucket handshakes, documents;	/* the latter of the host's alone */
+} *of_named, *of_others;		/* of a service's uid, of a domain's others */
 static uint32_t untold;			/* how many of them have something to say */
 
 static void usage_init(struct usage *u, const struct policy_limits *l)
@@ -28,12 +31,15 @@ static void usage_init(struct usage *u, const struct policy_limits *l)
 	u->refusals = (struct bucket){ .rate = refusals, .burst = refusals };
 }
 
-/* No payer has more than half of the domain's. */
-static struct bucket half_of(const struct policy_limits *l)
+/* None has more than half of the domain's handshakes. */
+static struct payer payer(const struct policy_limits *l)
 {
 	const uint32_t half = (l->handshakes + 1) / 2;
 
-	return (struct bucket){ .rate = half, .burst = half };
+	return (struct payer){
+		.handshakes = { .rate = half, .burst = half },
+		.documents = { .rate = DOCUMENTS, .burst = 2 * DOCUMENTS },
+	};
 }
 
 const struct policy_limits *limits_of(const struct domain *domain)
@@ -54,14 +60,14 @@ int limits_start(void)
 		return -ENOMEM;
 	for (i = 0; i < monitor.domain_count; i++) {
 		usage_init(&of_domain[i], limits_of(&monitor.domains[i]));
-		of_others[i] = half_of(limits_of(&monitor.domains[i]));
+		of_others[i] = payer(limits_of(&monitor.domains[i]));
 	}
 	for (i = 0; i < p->service_count; i++) {
 		const struct policy_service *service = &p->services[i];
 
 		usage_init(&of_service[i], &service->limits);
-		of_named[i] = half_of(service->vm == POLICY_ON_HOST ? &p->limits :
-				      &p->vms[service->vm].limits);
+		of_named[i] = payer(service->vm == POLICY_ON_HOST ? &p->limits :
+				    &p->vms[service->vm].limits);
 	}
 	return 0;
 }
@@ -107,12 +113,11 @@ uint32_t limits_payer(const struct domain *d, uint32_t uid)
 	return named(d, uid) ? uid : SIVP_ANY_ID;
 }
 
-static struct bucket *payers_bucket(const struct session *session)
+static struct payer *payer_of(const struct domain *d, uint32_t uid)
 {
-	const struct policy_service *s = named(session->domain, session->who.payer);
+	const struct policy_service *s = named(d, uid);
 
-	return s ? &of_named[s - monitor.policy->services] :
-		   &of_others[session->domain - monitor.domains];
+	return s ? &of_named[s - monitor.policy->services] : &of_others[d - monitor.domains];
 }
 
 static bool begin_handshake(struct usage *u)
@@ -127,10 +132,15 @@ bool limits_handshake(const struct session *s)
 {
 	struct usage *u = usage_of(s->domain);
 
-	if (bucket_take(payers_bucket(s)))
+	if (bucket_take(&payer_of(s->domain, s->who.payer)->handshakes))
 		return begin_handshake(u);
 	count(u, &u->undone);
 	return false;
+}
+
+bool limits_status(uint32_t uid)
+{
+	return bucket_take(&payer_of(monitor_host_domain(), uid)->documents);
 }
 
 int limits_session(const struct session *session, const struct policy_service *service)

@@ -19,6 +19,8 @@ const struct policy_limits *limits_of(const struct domain *domain);
 uint32_t limits_payer(const struct domain *domain, uint32_t uid);
 /* False: no more handshakes begin in this second. No user has more than half of them. */
 bool limits_handshake(const struct session *session);
+/* False: this user of the host has had the status often enough for now. */
+bool limits_status(uint32_t uid);
 /* 0; EAGAIN: not in this second; EDQUOT: the service has all the sessions it may have. */
 int limits_session(const struct session *session, const struct policy_service *service);
 

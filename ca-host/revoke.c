@@ -37,8 +37,7 @@ static void quarantine(const struct session *s)
 		roster_leave(g, SIVP_MEMBER_REVOKED);
 		if (!(g->rights & SIVSHMEM_RIGHT_WRITE) || g->object->unlinked)
 			continue;
-		g->object->unlinked = true;
-		keep_object(g->object);
+		store_unlink_object(g->object);
 		audit_write(&(struct audit){ .event = "quarantine", .session = s,
 			.channel = g->object->channel->name, .object = g->object->name,
 			.reason = "revoked" });

@@ -16,8 +16,6 @@
 
 #define CLIENTS_MAX	16
 #define CLIENTS_OF_UID	2	/* that do not read; root and we have no limit */
-#define ASKERS		64	/* uids that are told apart */
-#define A_SECOND	4	/* documents for one of them */
 
 struct client {
 	LIST_ENTRY(client) node;
@@ -26,11 +24,6 @@ struct client {
 	char *text;
 	size_t length, sent;
 };
-
-static struct asker {
-	uid_t uid;
-	struct bucket documents;
-} askers[ASKERS];
 
 static struct watch listener = { .fd = -1 };
 static char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
@@ -180,21 +173,6 @@ static void client_ready(struct watch *watch, uint32_t events)
 	free(c);
 }
 
-/* Who is not known takes the place of whoever has asked the longest ago. */
-static struct bucket *asked_by(uid_t uid)
-{
-	struct asker *a, *first = askers;
-
-	for (a = askers; a < askers + ASKERS; a++) {
-		if (a->documents.rate && a->uid == uid)
-			return &a->documents;
-		if (a->documents.full_at < first->documents.full_at)
-			first = a;
-	}
-	*first = (struct asker){ uid, { .rate = A_SECOND, .burst = 2 * A_SECOND } };
-	return &first->documents;
-}
-
 static bool may_ask(uid_t uid)
 {
 	unsigned int all = 0, own = 0;
@@ -206,8 +184,7 @@ static bool may_ask(uid_t uid)
 	}
 	if (uid == 0 || uid == geteuid())
 		return all < 2 * CLIENTS_MAX;
-	return all < CLIENTS_MAX && own < CLIENTS_OF_UID &&
-	       bucket_take(asked_by(limits_payer(monitor_host_domain(), uid)));
+	return all < CLIENTS_MAX && own < CLIENTS_OF_UID && limits_status(uid);
 }
 
 static void serve(int fd)

@@ -354,9 +354,9 @@ int store_open(struct session *session, const struct policy_channel *channel,
 	if (r || !o)
 		return r ? r : ENOMEM;
 	/* first, so that there is no moment in which he has it and is not noted */
-	if (!is_local(channel) || !(rights & SIVSHMEM_RIGHT_WRITE) ||
-	    !writers_add(o, &session->chain))
-		*grant = make_grant(session, o, effective(policy, rights));
+	if (is_local(channel) && (rights & SIVSHMEM_RIGHT_WRITE))
+		r = writers_add(o, &session->chain);
+	*grant = r ? NULL : make_grant(session, o, effective(policy, rights));
 	if (!*grant && *created)
 		store_unlink_object(o);
 	return *grant ? 0 : ENOMEM;

@@ -173,7 +173,7 @@ under_systemd() { # OPTION...
 }
 
 @test "restart: as many objects as there may be files are kept" {
-	local i n ops=() p
+	local i n ops=()
 	sed 's/objects = 100;/objects = 2000;/' "$D/ca/policy.conf" >"$D/many.conf"
 	POLICY=$D/many.conf start_holder prlimit --nofile=1024:1024 sivshmem-cad --hold
 	for n in 0 1 2; do
