@@ -9,16 +9,8 @@ load vmhelp
 load programs
 
 vm_policy() {
+	vm_services
 	cat <<'P'
-version = 1;
-vms = ( { name = "a"; }, { name = "b"; }, { name = "c"; } );
-services = (
-  { name = "t/maker";  vm = "a"; uid = 1000; },
-  { name = "t/peer";   vm = "b"; uid = 1000; },
-  { name = "t/reader"; vm = "b"; uid = 1000; },
-  { name = "t/other";  vm = "b"; uid = 1000; },
-  { name = "t/third";  vm = "c"; uid = 1000; }
-);
 channels = (
   { name = "main"; quota = "1M"; members = (
       { service = "t/maker";  rights = "rw,create"; },

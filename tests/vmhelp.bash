@@ -8,7 +8,8 @@ VM=$TOP/tests/vm/vm
 F=/run/sivshmem-vm		# where a guest finds the files
 U=1000				# the uid that programs run as there
 
-vm_policy() {
+# vm_services: the head of each file's policy
+vm_services() {
 	cat <<'P'
 version = 1;
 vms = ( { name = "a"; }, { name = "b"; }, { name = "c"; } );
@@ -19,6 +20,12 @@ services = (
   { name = "t/other";  vm = "b"; uid = 1000; },
   { name = "t/third";  vm = "c"; uid = 1000; }
 );
+P
+}
+
+vm_policy() {
+	vm_services
+	cat <<'P'
 channels = (
   { name = "main"; quota = "8M"; objects = 200; members = (
       { service = "t/maker";  rights = "rw,create"; },

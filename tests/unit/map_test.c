@@ -3,7 +3,6 @@
  * munmap(2) and mremap(2) of a channel, and above all those that fail: what is
  * mapped still is a channel's still. Any memory is one here.
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -13,20 +12,15 @@
 
 #include "../../shim/region.h"
 #include "../../shim/shim.h"
+#include "real.h"
 #include "test.h"
 
 #define PAGE	4096ul
 
-/* of real.h, as far as it goes */
-extern _Atomic(void *) real_slot_mmap, real_slot_mmap64, real_slot_munmap, real_slot_mremap;
-_Atomic(void *) real_slot_mmap, real_slot_mmap64, real_slot_munmap, real_slot_mremap;
-void *real_bind(_Atomic(void *) *slot, const char *name, const char *version);
-
-void *real_bind(_Atomic(void *) *slot, const char *name, const char *version)
-{
-	(void)version;
-	return *slot = dlsym(RTLD_NEXT, name);
-}
+REAL_SLOT(mmap);
+REAL_SLOT(mmap64);
+REAL_SLOT(munmap);
+REAL_SLOT(mremap);
 
 /* of shim.c */
 atomic_uint shim_locals;

@@ -10,23 +10,14 @@
 #include <unistd.h>
 
 #include "../../shim/region.h"
+#include "real.h"
 #include "test.h"
 
 #define PAGE	4096ul
 #define BASE	(UINT64_C(1) << 40)
 #define PAGES	1024
 
-/* of real.h, as far as it goes */
-extern _Atomic(void *) real_slot_mmap;
-_Atomic(void *) real_slot_mmap;
-void *real_bind(_Atomic(void *) *slot, const char *name, const char *version);
-
-void *real_bind(_Atomic(void *) *slot, const char *name, const char *version)
-{
-	(void)name;
-	(void)version;
-	return *slot = (void *)(size_t)mmap;
-}
+REAL_SLOT(mmap);
 
 static uintptr_t page(size_t n)
 {

@@ -19,22 +19,14 @@
 
 #include "../../shim/region.h"
 #include "../../shim/sync.h"
+#include "real.h"
 #include "test.h"
 
 #define PATIENCE_S	15	/* then what should have ended hangs */
 
-/* of real.h, as far as it goes */
-extern _Atomic(void *) real_slot_mmap, real_slot_pthread_mutex_lock, real_slot_pthread_mutex_unlock;
-_Atomic(void *) real_slot_mmap, real_slot_pthread_mutex_lock, real_slot_pthread_mutex_unlock;
-void *real_bind(_Atomic(void *) *slot, const char *name, const char *version);
-
-void *real_bind(_Atomic(void *) *slot, const char *name, const char *version)
-{
-	(void)version;
-	return *slot = !strcmp(name, "mmap") ? (void *)(size_t)mmap :
-		       !strcmp(name, "pthread_mutex_lock") ? (void *)(size_t)pthread_mutex_lock :
-							     (void *)(size_t)pthread_mutex_unlock;
-}
+REAL_SLOT(mmap);
+REAL_SLOT(pthread_mutex_lock);
+REAL_SLOT(pthread_mutex_unlock);
 
 #define AT(time)	(&(const struct shim_deadline){ CLOCK_MONOTONIC, (time) })
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* syscall(2): which futexes are the shim's, and which the kernel's. */
-#include <dlfcn.h>
 #include <errno.h>
 #include <linux/futex.h>
 #include <stdatomic.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "../../shim/region.h"
+#include "real.h"
 #include "test.h"
 
 #define NR_WAITV	449
@@ -18,16 +18,8 @@
 #define NR_REQUEUE	456
 #define SHARED		FUTEX_32
 
-/* of real.h, as far as it goes */
-extern _Atomic(void *) real_slot_mmap, real_slot_syscall;
-_Atomic(void *) real_slot_mmap, real_slot_syscall;
-void *real_bind(_Atomic(void *) *slot, const char *name, const char *version);
-
-void *real_bind(_Atomic(void *) *slot, const char *name, const char *version)
-{
-	(void)version;
-	return *slot = dlsym(RTLD_NEXT, name);
-}
+REAL_SLOT(mmap);
+REAL_SLOT(syscall);
 
 static uint32_t *channel, *other;	/* zeros */
 
